@@ -1,0 +1,177 @@
+"""Parameters of one accelerator, checked, with everything that follows from them.
+
+No Amaranth in here: compiler, models and drivers import this module too.
+"""
+
+import dataclasses
+import json
+import zlib
+from dataclasses import dataclass
+
+__all__ = ["CHAIN", "Config", "ConfigError"]
+
+CHAIN = 8
+"""Slices in a cascade: eight products of +-32,385 add up in the packed lower field (19 bits)."""
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be built; one line: which field, what it must be, what it is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """One accelerator.
+
+    Parameters
+    ----------
+    name : str
+        Preset name, or what the user calls it.
+    pixels : int
+        Output pixels computed side by side (array lanes along P, Q); also banks of the GLB.
+    in_channels : int
+        Input channels per clock: 8 or 16 (chains of eight slices). Also the bytes of a GLB word,
+        of an AXI beat and of a channel block in DRAM.
+    out_channels : int
+        Output channels per clock; a multiple of `in_channels`. Also requantisation lanes.
+    psum_depth : int
+        Pixel groups per half of the psum scratchpad (two halves: one fills, one drains).
+    wgt_depth : int
+        Weight blocks (in_channels x out_channels bytes each) in the weight scratchpad.
+    dw_wgt_depth : int
+        Words (in_channels bytes) of the depthwise weight scratchpad.
+    ifmap_depth : int
+        Words per bank of the ifmap side of the global buffer (`pixels` banks).
+    ofmap_depth : int
+        Words (out_channels bytes) of the ofmap side of the global buffer.
+    param_depth : int
+        Output channel blocks of requantisation parameters on chip.
+    queue_depth : int
+        Commands waiting per unit.
+    burst_beats : int
+        Longest AXI burst, 1 to 256 beats.
+    reads_outstanding, writes_outstanding : int
+        AXI bursts under way at once.
+    watchdog_cycles : int
+        Clocks without progress after which the accelerator stops with an error.
+    packed : bool
+        Two products per DSP48E2 (False: one plain product per multiplier, for other devices).
+    clock_mhz : int
+        Clock that reports assume.
+    """
+
+    name: str
+    pixels: int
+    in_channels: int
+    out_channels: int
+    psum_depth: int
+    wgt_depth: int
+    dw_wgt_depth: int
+    ifmap_depth: int
+    ofmap_depth: int
+    param_depth: int
+    queue_depth: int = 8
+    burst_beats: int = 64
+    reads_outstanding: int = 4
+    writes_outstanding: int = 4
+    watchdog_cycles: int = 1 << 20
+    packed: bool = True
+    clock_mhz: int = 300
+
+    def __post_init__(self):
+        def need(condition, field, what):
+            if not condition:
+                value = getattr(self, field)
+                raise ConfigError(f"config {self.name}: {field} must be {what}, not {value!r}")
+
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if field.type is int or field.type == "int":
+                need(isinstance(value, int) and not isinstance(value, bool), field.name, "an integer")
+                need(value > 0, field.name, "positive")
+        need(1 <= self.pixels <= 16, "pixels", "1 to 16")
+        need(self.in_channels in (8, 16), "in_channels", "8 or 16")
+        need(
+            self.out_channels % self.in_channels == 0 and self.out_channels <= 64,
+            "out_channels",
+            f"a multiple of in_channels ({self.in_channels}) up to 64",
+        )
+        need(8 <= self.psum_depth <= 256, "psum_depth", "8 to 256")
+        for field in ("wgt_depth", "dw_wgt_depth", "param_depth"):
+            need(4 <= getattr(self, field) <= 1 << 14, field, "4 to 16384")
+        for field in ("ifmap_depth", "ofmap_depth"):
+            need(32 <= getattr(self, field) <= 1 << 15, field, "32 to 32768")
+        need(
+            self.ofmap_depth >= self.pixels * self.psum_depth,
+            "ofmap_depth",
+            f"at least pixels * psum_depth ({self.pixels * self.psum_depth})",
+        )
+        need(self.dw_wgt_depth >= 64, "dw_wgt_depth", "at least 64")
+        need(2 <= self.queue_depth <= 64, "queue_depth", "2 to 64")
+        need(
+            self.burst_beats in (1, 2, 4, 8, 16, 32, 64, 128, 256),
+            "burst_beats",
+            "a power of two up to 256",
+        )
+        need(
+            self.burst_beats * self.in_channels <= 4096,
+            "burst_beats",
+            "at most 4096 bytes long (AXI4 bursts stay inside 4 KB)",
+        )
+        need(1 <= self.reads_outstanding <= 32, "reads_outstanding", "1 to 32")
+        need(1 <= self.writes_outstanding <= 32, "writes_outstanding", "1 to 32")
+        need(self.watchdog_cycles >= 1024, "watchdog_cycles", "at least 1024")
+
+    @property
+    def macs_per_cycle(self) -> int:
+        """Peak of the array; the depthwise unit comes on top."""
+        return self.pixels * self.in_channels * self.out_channels
+
+    @property
+    def dw_macs_per_cycle(self) -> int:
+        return self.pixels * self.in_channels
+
+    @property
+    def word_bytes(self) -> int:
+        """Bytes of a GLB word = of an AXI beat = of a channel block of one pixel."""
+        return self.in_channels
+
+    @property
+    def bus_bits(self) -> int:
+        return 8 * self.word_bytes
+
+    @property
+    def ofmap_blocks(self) -> int:
+        """Channel blocks (words) that one drained pixel holds."""
+        return self.out_channels // self.in_channels
+
+    @property
+    def tile_pixels(self) -> int:
+        """Most output pixels of one psum tile."""
+        return self.pixels * self.psum_depth
+
+    @property
+    def wgt_block_beats(self) -> int:
+        """AXI beats of one weight block."""
+        return self.out_channels
+
+    @property
+    def param_block_beats(self) -> int:
+        """AXI beats of one channel block's parameters (12 bytes per channel)."""
+        return 12 * self.out_channels // self.word_bytes
+
+    def to_json(self) -> str:
+        """Canonical JSON (sorted keys, no spaces); the hash is made from it, name left out."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> "Config":
+        try:
+            return cls(**json.loads(text))
+        except (TypeError, json.JSONDecodeError) as error:
+            raise ConfigError(f"not a configuration: {error}") from error
+
+    @property
+    def hash(self) -> int:
+        """32 bits that hardware and program must agree on (CRC-32 of the JSON without the name)."""
+        values = {k: v for k, v in dataclasses.asdict(self).items() if k not in ("name", "clock_mhz")}
+        return zlib.crc32(json.dumps(values, sort_keys=True, separators=(",", ":")).encode())

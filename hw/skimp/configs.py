@@ -1,0 +1,73 @@
+"""The presets that the command line knows by name, and configurations from a file."""
+
+from pathlib import Path
+
+from skimp.config import Config, ConfigError
+
+__all__ = ["PRESETS", "load_config"]
+
+PRESETS = {
+    config.name: config
+    for config in (
+        Config(
+            name="tiny",
+            pixels=1,
+            in_channels=8,
+            out_channels=8,
+            psum_depth=32,
+            wgt_depth=64,
+            dw_wgt_depth=128,
+            ifmap_depth=1024,
+            ofmap_depth=128,
+            param_depth=16,
+            queue_depth=4,
+            burst_beats=16,
+            clock_mhz=50,
+        ),
+        Config(
+            name="small",
+            pixels=4,
+            in_channels=8,
+            out_channels=16,
+            psum_depth=32,
+            wgt_depth=512,
+            dw_wgt_depth=512,
+            ifmap_depth=4096,
+            ofmap_depth=1024,
+            param_depth=64,
+        ),
+        Config(
+            name="zcu104",
+            pixels=6,
+            in_channels=16,
+            out_channels=32,
+            psum_depth=32,
+            wgt_depth=1024,
+            dw_wgt_depth=1024,
+            ifmap_depth=4096,
+            ofmap_depth=2048,
+            param_depth=128,
+        ),
+    )
+}
+"""tiny: unit tests and a small board; small: `make sim`; zcu104: a XCZU7EV."""
+
+
+def load_config(name_or_path: str) -> Config:
+    """Return a preset by name, or the configuration that a JSON file holds.
+
+    Raises
+    ------
+    ConfigError
+        Neither a preset nor a readable file with a valid configuration.
+    """
+    if name_or_path in PRESETS:
+        return PRESETS[name_or_path]
+    path = Path(name_or_path)
+    if not path.is_file():
+        known = ", ".join(PRESETS)
+        raise ConfigError(f"config {name_or_path}: no such preset ({known}) and no such file")
+    try:
+        return Config.from_json(path.read_text())
+    except (ConfigError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"config {name_or_path}: {error}") from error
