@@ -86,7 +86,9 @@ class Config:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.type is int or field.type == "int":
-                need(isinstance(value, int) and not isinstance(value, bool), field.name, "an integer")
+                need(
+                    isinstance(value, int) and not isinstance(value, bool), field.name, "an integer"
+                )
                 need(value > 0, field.name, "positive")
         need(1 <= self.pixels <= 16, "pixels", "1 to 16")
         need(self.in_channels in (8, 16), "in_channels", "8 or 16")
@@ -173,5 +175,7 @@ class Config:
     @property
     def hash(self) -> int:
         """32 bits that hardware and program must agree on (CRC-32 of the JSON without the name)."""
-        values = {k: v for k, v in dataclasses.asdict(self).items() if k not in ("name", "clock_mhz")}
+        values = {
+            k: v for k, v in dataclasses.asdict(self).items() if k not in ("name", "clock_mhz")
+        }
         return zlib.crc32(json.dumps(values, sort_keys=True, separators=(",", ":")).encode())
