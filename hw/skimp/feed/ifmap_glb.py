@@ -1,0 +1,95 @@
+"""Ifmap side of the global buffer: one bank per pixel lane, rotated so that lanes keep their bank."""
+
+from amaranth import *
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from skimp.config import Config
+from skimp.feed.glb_address import BANK_BITS, ROW_BITS
+from skimp.mem.ram import Ram1R1W
+
+__all__ = ["IfmapGlb"]
+
+
+class IfmapGlb(wiring.Component):
+    """Banked ifmap buffer: a word a clock in, a word for each pixel lane and clock out.
+
+    Lane i reads bank (bank + i) mod pixels: two lanes never want the same bank, so nothing stalls.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    w_en : In(1)
+    w_row, w_bank, w_data : In
+        Word of in_channels bytes, channel 0 lowest.
+    bank : In(4)
+        Bank of lane 0.
+    row : In(16).array(pixels)
+        Row that each lane reads.
+    lane_en : In(pixels)
+        Lanes that want their word; the others' banks are not read.
+    data : Out(8 * in_channels).array(pixels)
+        Word of each lane, `latency` clocks later; undefined for lanes that were not enabled.
+
+    Notes
+    -----
+    *Latency*: 3 clocks: rotate the rows, read, rotate the words back.
+    *Resources*: pixels banks of ifmap_depth x in_channels bytes.
+    Reading a word in the clock in which it is written returns the old or the new word.
+    """
+
+    latency = 3
+
+    def __init__(self, config: Config):
+        self._config = config
+        pixels, bits = config.pixels, config.bus_bits
+        super().__init__(
+            {
+                "w_en": In(1),
+                "w_row": In(ROW_BITS),
+                "w_bank": In(BANK_BITS),
+                "w_data": In(bits),
+                "bank": In(BANK_BITS),
+                "row": In(ROW_BITS).array(pixels),
+                "lane_en": In(pixels),
+                "data": Out(bits).array(pixels),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        pixels, depth = self._config.pixels, self._config.ifmap_depth
+        addr_bits = ceil_log2(depth)
+        bank_d1 = Signal(BANK_BITS, reset_less=True)
+        bank_d2 = Signal(BANK_BITS, reset_less=True)
+        m.d.sync += [bank_d1.eq(self.bank), bank_d2.eq(bank_d1)]
+
+        words = []
+        for b in range(pixels):
+            m.submodules[f"bank_{b}"] = ram = Ram1R1W(width=self._config.bus_bits, depth=depth)
+            bank_row = Signal(addr_bits, name=f"bank_row_{b}", reset_less=True)
+            bank_en = Signal(name=f"bank_en_{b}")
+            with m.Switch(self.bank):
+                for shift in range(pixels):
+                    lane = (b - shift) % pixels
+                    with m.Case(shift):
+                        m.d.sync += [bank_row.eq(self.row[lane]), bank_en.eq(self.lane_en[lane])]
+            m.d.comb += [
+                ram.r_en.eq(bank_en),
+                ram.r_addr.eq(bank_row),
+                ram.w_en.eq(self.w_en & (self.w_bank == b)),
+                ram.w_addr.eq(self.w_row),
+                ram.w_data.eq(self.w_data),
+            ]
+            words.append(ram.r_data)
+
+        with m.Switch(bank_d2):
+            for shift in range(pixels):
+                with m.Case(shift):
+                    for i in range(pixels):
+                        m.d.sync += self.data[i].eq(words[(i + shift) % pixels])
+        return m
