@@ -378,7 +378,7 @@ def disassemble(data: bytes) -> str:
             parts.append(f"{name}={_semaphore_names(value)}")
         elif name in glb:
             parts.append(f"{name}={value & 0xFFFF}.{value >> 16}")
-        elif name == "target":
+        elif name == "target" and value in set(LoadTarget):
             parts.append(f"target={LoadTarget(value).name.lower()}")
         elif name.endswith(("_addr", "hash")):
             parts.append(f"{name}={value:#x}")
