@@ -109,7 +109,7 @@ class TileGeometry:
         num_r : int or None
             Kernel rows; None: all from r0.
         """
-        w, glb = self.window, self._glb
+        w, glb = self.window, self.glb
         start = base + self.tap_word(0, r0, 0) + p0 * self.pitch + q0
         return {
             "tile_q": self.tile_q,
@@ -128,7 +128,7 @@ class TileGeometry:
 
     def load_fields(self, *, base: int) -> dict:
         """Fields of LOAD_IFMAP that place the words of the tile at flat word `base`."""
-        w, glb = self.window, self._glb
+        w, glb = self.window, self.glb
         return {
             "glb_base": glb(base),
             "inc_col": glb(self.plane_words),
@@ -140,5 +140,6 @@ class TileGeometry:
             "stride_w": w.stride_w,
         }
 
-    def _glb(self, words: int) -> int:
+    def glb(self, words: int) -> int:
+        """GLB address field of a flat word offset."""
         return glb_address(words, self.pixels)

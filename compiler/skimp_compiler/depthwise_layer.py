@@ -1,0 +1,227 @@
+"""Layers of the depthwise unit: depthwise convolution, pools, means, copies."""
+
+from dataclasses import dataclass
+
+from skimp.config import Config
+from skimp.isa import LoadTarget, Opcode
+from skimp_compiler.drain_store import DrainStore, Requant
+from skimp_compiler.emitter import Emitter
+from skimp_compiler.geometry import TileGeometry, Window
+from skimp_compiler.graph import ModelError
+from skimp_compiler.plane import Planes
+
+__all__ = ["DepthwiseSpec", "Region", "emit_depthwise"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Region:
+    """Rectangle of the output whose pixels share parameter words.
+
+    Parameters
+    ----------
+    y0, x0, rows, cols : int
+    param_block : int
+        Parameter word of channel block 0.
+    """
+
+    y0: int
+    x0: int
+    rows: int
+    cols: int
+    param_block: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class DepthwiseSpec:
+    """A layer that treats every channel by itself.
+
+    Parameters
+    ----------
+    name : str
+    window : Window
+    pad_top, pad_left : int
+    num_channels : int
+    input, output : Planes
+        Output blocks follow the input's.
+    wgt_addr : int or None
+        DRAM address of the packed weights; None: all weights are 1.
+    max_mode : bool
+    in_zp, fill : int
+        Zero point taken off; value of padding.
+    requant : Requant
+    params_per_block : bool
+        Parameter word of a block: region's + block, or the region's alone.
+    regions : tuple of Region
+        Rectangles that cover the output.
+    """
+
+    name: str
+    window: Window
+    pad_top: int = 0
+    pad_left: int = 0
+    num_channels: int
+    input: Planes
+    output: Planes
+    wgt_addr: int | None
+    max_mode: bool = False
+    in_zp: int
+    fill: int
+    requant: Requant
+    params_per_block: bool
+    regions: tuple[Region, ...]
+
+
+def _ceil(a: int, b: int) -> int:
+    return -(-a // b)
+
+
+def emit_depthwise(emitter: Emitter, config: Config, spec: DepthwiseSpec) -> None:
+    """Append the commands of a depthwise layer (without the fence behind it)."""
+    _DepthwiseEmitter(emitter, config, spec).run()
+
+
+class _DepthwiseEmitter:
+    """State of one layer's emission."""
+
+    def __init__(self, emitter: Emitter, config: Config, spec: DepthwiseSpec):
+        self.emitter, self.config, self.spec = emitter, config, spec
+        self.taps = spec.window.r * spec.window.s
+        self.num_blocks = _ceil(spec.num_channels, config.in_channels)
+        self.capacity = config.pixels * config.ifmap_depth
+        if spec.wgt_addr is not None and self.taps > config.dw_wgt_depth:
+            raise ModelError(
+                f"{spec.name}: a {spec.window.r}x{spec.window.s} depthwise kernel does not fit the "
+                f"{config.dw_wgt_depth} words of config {config.name}: raise dw_wgt_depth"
+            )
+        self.out = DrainStore(emitter, config, requant=spec.requant, output=spec.output)
+        self.ifmap = emitter.buffer("ifmap", num_slots=2)
+        # Weights of all blocks at once where they fit, else of some blocks in turn.
+        self.wgt_blocks = min(self.num_blocks, config.dw_wgt_depth // self.taps)
+        slots = 1
+        if self.wgt_blocks < self.num_blocks and 2 * self.taps <= config.dw_wgt_depth:
+            slots, self.wgt_blocks = 2, config.dw_wgt_depth // 2 // self.taps
+        self.wgt_slots = slots
+        self.wgt = emitter.buffer("wgt", num_slots=slots)
+        self.wgt_chunk: int | None = None
+
+    def run(self) -> None:
+        for region in self.spec.regions:
+            rows, cols, blocks = self._tile_size(region)
+            # Blocks outside: a block's weights are loaded once.
+            for b0 in range(0, self.num_blocks, blocks):
+                num_b = min(blocks, self.num_blocks - b0)
+                for y0 in range(region.y0, region.y0 + region.rows, rows):
+                    for x0 in range(region.x0, region.x0 + region.cols, cols):
+                        size = (
+                            min(rows, region.y0 + region.rows - y0),
+                            min(cols, region.x0 + region.cols - x0),
+                        )
+                        self._input_tile(region, y0, x0, *size, b0, num_b)
+
+    def _geometry(self, rows: int, cols: int) -> TileGeometry:
+        return TileGeometry(
+            pixels=self.config.pixels,
+            window=self.spec.window,
+            out_rows=rows,
+            out_cols=cols,
+            tile_q=cols,
+        )
+
+    def _tile_size(self, region: Region) -> tuple[int, int, int]:
+        """Return rows, cols and channel blocks of an input tile that fits half of the buffer."""
+        half = self.capacity // 2
+        limit = self.config.tile_pixels
+        cols = _ceil(region.cols, _ceil(region.cols, limit))
+        while cols > 1 and self._geometry(1, cols).block_words > half:
+            cols = _ceil(cols, 2)
+        if self._geometry(1, cols).block_words > half:
+            raise ModelError(
+                f"{self.spec.name}: one {self.spec.window.r}x{self.spec.window.s} window does not "
+                f"fit half of the ifmap buffer of config {self.config.name} ({half} words): "
+                "raise ifmap_depth"
+            )
+        rows = 1
+        while rows < region.rows and self._geometry(rows + 1, cols).block_words <= half:
+            rows += 1
+        psum_rows = max(1, limit // cols)
+        if psum_rows < rows < region.rows:
+            rows -= rows % psum_rows
+        blocks = max(1, min(self.num_blocks, half // self._geometry(rows, cols).block_words))
+        return rows, cols, blocks
+
+    def _input_tile(self, region, y0, x0, rows, cols, b0, num_b) -> None:
+        spec, config = self.spec, self.config
+        geometry = self._geometry(rows, cols)
+        base = self.ifmap.begin_fill() * (self.capacity // 2)
+        load = self.emitter.add(
+            Opcode.LOAD_IFMAP,
+            **spec.input.load(
+                geometry,
+                block0=b0,
+                num_blocks=num_b,
+                y0=y0 * spec.window.stride_h - spec.pad_top,
+                x0=x0 * spec.window.stride_w - spec.pad_left,
+                base=base,
+                fill=spec.fill,
+            ),
+        )
+        self.ifmap.fill(load)
+        self.ifmap.end_fill()
+        psum_rows = max(1, config.tile_pixels // cols)
+        for b in range(num_b):
+            wgt_word = self._need_weights(b0 + b)
+            for dy in range(0, rows, psum_rows):
+                num_rows = min(psum_rows, rows - dy)
+                half = self.out.begin_tile()
+                command = self.emitter.add(
+                    Opcode.DEPTHWISE,
+                    **geometry.tap_fields(base=base + b * geometry.block_words, p0=dy),
+                    num_pixels=num_rows * cols,
+                    num_groups=_ceil(num_rows * cols, config.pixels),
+                    num_c=1,
+                    psum_half=half,
+                    in_zp=spec.in_zp,
+                    max_mode=int(spec.max_mode),
+                    unit_wgt=int(spec.wgt_addr is None),
+                    wgt_base=wgt_word,
+                    ci_last=min(config.in_channels, spec.num_channels - (b0 + b) * config.in_channels),
+                )
+                self.out.psum.fill(command)
+                self.ifmap.use(command)
+                if spec.wgt_addr is not None:
+                    self.wgt.use(command)
+                self.out.end_tile(
+                    param_block=region.param_block + (b0 + b if spec.params_per_block else 0),
+                    num_pixels=num_rows * cols,
+                    y0=y0 + dy,
+                    x0=x0,
+                    rows=num_rows,
+                    cols=cols,
+                    block0=b0 + b,
+                    num_blocks=1,
+                )
+        self.ifmap.release()
+
+    def _need_weights(self, block: int) -> int:
+        """Load the chunk of weights that holds a block; return the word of its first tap."""
+        if self.spec.wgt_addr is None:
+            return 0
+        chunk, inside = divmod(block, self.wgt_blocks)
+        if chunk != self.wgt_chunk:
+            if self.wgt_chunk is not None:
+                self.wgt.release()
+            self.wgt_chunk = chunk
+            slot = self.wgt.begin_fill()
+            self.wgt_word = slot * (self.config.dw_wgt_depth // self.wgt_slots)
+            first = chunk * self.wgt_blocks
+            words = min(self.wgt_blocks, self.num_blocks - first) * self.taps
+            load = self.emitter.add(
+                Opcode.LOAD_LINEAR,
+                dram_addr=self.spec.wgt_addr + first * self.taps * self.config.word_bytes,
+                num_beats=words,
+                target=LoadTarget.DW_WGT,
+                word_addr=self.wgt_word,
+            )
+            self.wgt.fill(load)
+            self.wgt.end_fill()
+        return self.wgt_word + inside * self.taps

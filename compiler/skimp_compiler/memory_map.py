@@ -1,0 +1,46 @@
+"""DRAM of a program: constants first, then activations, every region with a name."""
+
+import numpy as np
+
+__all__ = ["MemoryMap"]
+
+_ALIGN = 64
+
+
+class MemoryMap:
+    """Hands out DRAM regions and collects the contents of those that are constant.
+
+    Regions are multiples of 64 bytes, so that bursts of neighbours do not share a beat.
+    """
+
+    def __init__(self):
+        self._next = 0
+        self._data: list[tuple[int, bytes]] = []
+        self.regions: list[tuple[int, int, str]] = []
+
+    @property
+    def end(self) -> int:
+        """First byte behind everything."""
+        return self._next
+
+    def reserve(self, size_bytes: int, what: str) -> int:
+        """Return the address of a new region."""
+        address = self._next
+        self._next += -(-max(size_bytes, 1) // _ALIGN) * _ALIGN
+        self.regions.append((address, size_bytes, what))
+        return address
+
+    def constant(self, data: bytes | np.ndarray, what: str) -> int:
+        """Return the address of a new region with contents."""
+        data = data.tobytes() if isinstance(data, np.ndarray) else bytes(data)
+        address = self.reserve(len(data), what)
+        self._data.append((address, data))
+        return address
+
+    def image(self) -> bytes:
+        """Return DRAM from 0 to the end of the last constant."""
+        end = max((address + len(data) for address, data in self._data), default=0)
+        image = bytearray(end)
+        for address, data in self._data:
+            image[address : address + len(data)] = data
+        return bytes(image)

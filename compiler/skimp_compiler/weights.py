@@ -1,0 +1,56 @@
+"""Weights and requantisation parameters in the order in which the hardware takes them."""
+
+import numpy as np
+
+from skimp.config import Config
+
+__all__ = ["check_packable", "pack_conv", "pack_depthwise", "pack_params"]
+
+
+def pack_conv(weights: np.ndarray, config: Config) -> np.ndarray:
+    """Return int8 [k block, c block, R, S, out_channels, in_channels] of weights [K, R, S, C]."""
+    k, r, s, c = weights.shape
+    co, ci = config.out_channels, config.in_channels
+    kb, cb = -(-k // co), -(-c // ci)
+    padded = np.zeros((kb * co, r, s, cb * ci), np.int8)
+    padded[:k, :, :, :c] = weights
+    blocks = padded.reshape(kb, co, r, s, cb, ci)
+    return np.ascontiguousarray(blocks.transpose(0, 4, 2, 3, 1, 5))
+
+
+def pack_depthwise(weights: np.ndarray, config: Config) -> np.ndarray:
+    """Return int8 [c block, R, S, in_channels] of weights [1, R, S, C]."""
+    _, r, s, c = weights.shape
+    ci = config.in_channels
+    cb = -(-c // ci)
+    padded = np.zeros((r, s, cb * ci), np.int8)
+    padded[:, :, :c] = weights[0]
+    return np.ascontiguousarray(padded.reshape(r, s, cb, ci).transpose(2, 0, 1, 3))
+
+
+def pack_params(bias, multiplier, shift, *, lanes: int, config: Config) -> np.ndarray:
+    """Return int32 [block, 3, out_channels]: bias, multiplier and shift of `lanes` channels a block.
+
+    Channels beyond the last get zeros, so that their outputs are the zero point.
+    """
+    co = config.out_channels
+    num = -(-len(bias) // lanes)
+    words = np.zeros((num, 3, co), np.int32)
+    for row, values in enumerate((bias, multiplier, shift)):
+        padded = np.zeros(num * lanes, np.int64)
+        padded[: len(bias)] = values
+        words[:, row, :lanes] = padded.reshape(num, lanes)
+    return words
+
+
+def check_packable(weights: np.ndarray) -> bool:
+    """True where every pair of output channels fits the packed operand.
+
+    -128 in the upper field beside a negative weight in the lower one needs 28 bits
+    (`design`: w1 * 2^19 + w0 >= -2^26).
+    """
+    if not (weights == -128).any():
+        return True
+    k = weights.shape[0] & ~1
+    upper, lower = weights[1:k:2], weights[0:k:2]
+    return not ((upper == -128) & (lower < 0)).any()
