@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from skimp.config import Config
 from skimp.isa import COMMAND_BYTES, Opcode, Semaphore, assemble
 
-__all__ = ["Buffer", "Emitter"]
+__all__ = ["ACTIVATION_BASE", "Buffer", "Emitter"]
+
+ACTIVATION_BASE = 1 << 31
+"""Addresses from here on are activations; `finish` moves them behind the constants."""
 
 
 @dataclass
@@ -110,8 +113,19 @@ class Emitter:
         """Fence behind a layer; semaphores start again at 0."""
         self.add(Opcode.LAYER, layer_id=layer_id)
 
-    def finish(self) -> bytes:
-        """Return the commands with END and the zeros behind it."""
+    @property
+    def size_bytes(self) -> int:
+        """Bytes that `finish` returns."""
+        return COMMAND_BYTES * (len(self._commands) + 1) + self.TAIL_BYTES
+
+    def finish(self, *, activation_addr: int) -> bytes:
+        """Return the commands with END and the zeros behind it.
+
+        Parameters
+        ----------
+        activation_addr : int
+            Where the activations really start.
+        """
         self.add(Opcode.END)
         counts = Counter()
         data = bytearray()
@@ -128,11 +142,14 @@ class Emitter:
                     raise AssertionError(f"command {n}: {semaphore.name} overflows")
             if command.opcode is Opcode.LAYER:
                 counts.clear()
+            fields = dict(command.fields)
+            if fields.get("dram_addr", 0) >= ACTIVATION_BASE:
+                fields["dram_addr"] += activation_addr - ACTIVATION_BASE
             data += assemble(
                 command.opcode,
                 wait=sum(1 << s for s in command.wait),
                 post=sum(1 << s for s in command.post),
-                **command.fields,
+                **fields,
             )
         assert len(data) == COMMAND_BYTES * len(self._commands)
         return bytes(data) + bytes(self.TAIL_BYTES)

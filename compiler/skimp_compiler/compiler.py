@@ -1,0 +1,139 @@
+"""The compiler's front door: graph in, program out; files and explanations."""
+
+import json
+import os
+import tempfile
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from skimp.config import Config
+from skimp.isa import COMMAND_BYTES, Opcode, disassemble, parse
+from skimp_compiler.emitter import ACTIVATION_BASE
+from skimp_compiler.graph import Graph, ModelError
+from skimp_compiler.lower import Lowering
+from skimp_compiler.program import DeviceStep, HostStep, Layer, Program
+from skimp_compiler.tflite_reader import check_supported
+
+__all__ = ["compile_graph", "disassemble_program", "write_program"]
+
+_LIMIT = 1 << 31
+
+
+def compile_graph(graph: Graph, config: Config) -> Program:
+    """Return the program of a network for a configuration.
+
+    DRAM from address 0: weights, parameters and tables; commands; activations.
+
+    Raises
+    ------
+    ModelError
+        An operator that neither hardware nor host can run, or a network beyond a limit.
+    """
+    check_supported(graph)
+    lowering = Lowering(graph, config)
+    for index in graph.inputs:
+        lowering._host_tensor(index)
+    lowering.run()
+
+    constants = lowering.constants
+    device = [segment for segment in lowering.segments if not isinstance(segment, Layer)]
+    sizes = [emitter.size_bytes for emitter, _ in device]
+    activation_addr = constants.end + sum(-(-size // 64) * 64 for size in sizes)
+    dram_bytes = activation_addr + lowering.activations.end
+    if dram_bytes > _LIMIT:
+        raise ModelError(f"{graph.name}: needs {dram_bytes} bytes of DRAM; the limit is {_LIMIT}")
+
+    steps = []
+    for segment in lowering.segments:
+        if isinstance(segment, Layer):
+            steps.append(HostStep(layer=segment.layer_id, op_index=segment.op_indices[-1]))
+            continue
+        emitter, layers = segment
+        num_commands = len(emitter) + 1
+        address = constants.constant(
+            emitter.finish(activation_addr=activation_addr), f"commands {len(steps)}"
+        )
+        steps.append(DeviceStep(address=address, num_commands=num_commands, layers=tuple(layers)))
+    assert constants.end == activation_addr
+
+    shift = activation_addr - ACTIVATION_BASE
+    places = {
+        index: replace(place, address=place.address + shift)
+        for index, place in lowering.places.items()
+    }
+    regions = constants.regions + [
+        (activation_addr + address, size, what)
+        for address, size, what in lowering.activations.regions
+    ]
+    return Program(
+        config=config,
+        image=constants.image(),
+        dram_bytes=dram_bytes,
+        tensors=places,
+        steps=steps,
+        layers=lowering.layers,
+        memory_map=sorted(regions),
+    )
+
+
+def disassemble_program(program: Program) -> str:
+    """Return every command of a program as text, address first."""
+    lines = []
+    names = {layer.layer_id: layer.name for layer in program.layers}
+    for step in program.steps:
+        if isinstance(step, HostStep):
+            lines.append(f"; host: {names[step.layer]}")
+            continue
+        for n in range(step.num_commands):
+            address = step.address + n * COMMAND_BYTES
+            data = program.image[address : address + COMMAND_BYTES]
+            opcode, fields = parse(data)
+            line = f"{address:#010x}  {disassemble(data)}"
+            if opcode is Opcode.LAYER:
+                line += f"  ; {names.get(fields['layer_id'], 'part')}"
+            lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+def write_program(program: Program, folder: str | Path) -> list[Path]:
+    """Write program.bin, program.asm, memory_map.json; all or nothing.
+
+    Raises
+    ------
+    ModelError
+        The folder cannot be written.
+    """
+    folder = Path(folder)
+    files = {
+        "program.bin": program.image,
+        "program.asm": disassemble_program(program).encode(),
+        "memory_map.json": json.dumps(_memory_map(program), indent=1).encode(),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            for name, data in files.items():
+                (Path(scratch) / name).write_bytes(data)
+            for name in files:
+                os.replace(Path(scratch) / name, folder / name)
+    except OSError as error:
+        raise ModelError(f"{folder}: cannot be written ({error.strerror}); choose another") from error
+    return [folder / name for name in files]
+
+
+def _memory_map(program: Program) -> dict:
+    return {
+        "schema": 1,
+        "config": asdict(program.config),
+        "config_hash": program.config.hash,
+        "dram_bytes": program.dram_bytes,
+        "regions": [
+            {"address": address, "bytes": size, "what": what}
+            for address, size, what in program.memory_map
+        ],
+        "tensors": [asdict(place) for place in program.tensors.values()],
+        "steps": [
+            {"kind": type(step).__name__, **asdict(step)} for step in program.steps
+        ],
+        "layers": [asdict(layer) for layer in program.layers],
+    }
