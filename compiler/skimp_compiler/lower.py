@@ -327,7 +327,7 @@ class Lowering:
         if index in self._folded:
             index = self._folded[index].inputs[0]
         layout = self.layouts[index]
-        if layout.perm != _IDENTITY_PERM:
+        if layout.perm != _IDENTITY_PERM and layout.height * layout.width > 1:
             raise _OnHost("its input is a transposed view")
         if layout.channels == num_c:
             window, shaped = Window(), weights.reshape(num_k, 1, 1, num_c)
@@ -621,6 +621,10 @@ class Lowering:
 
     def _window(self, op: Op) -> Window:
         r, s, stride_h, stride_w = pool_window(self.graph, op)
+        out = self.layouts[op.outputs[0]]
+        # A stride that is never taken is no stride (global pools).
+        stride_h = stride_h if out.height > 1 else 1
+        stride_w = stride_w if out.width > 1 else 1
         if max(stride_h, stride_w) > 15:
             raise _OnHost(f"stride {stride_h}x{stride_w} is more than 15")
         return Window(r=r, s=s, stride_h=stride_h, stride_w=stride_w)

@@ -1,0 +1,140 @@
+"""Runs a compiled network: device steps on an engine, host steps in the golden model's code."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from skimp_compiler.graph import Graph
+from skimp_compiler.program import DeviceStep, Program, pack, unpack
+from skimp_sim.functional import FunctionalModel, LayerCounts
+from skimp_sim.golden.network import run_op
+
+__all__ = ["RunResult", "check", "run_program"]
+
+
+@dataclass(kw_only=True)
+class RunResult:
+    """Outcome of a run.
+
+    Parameters
+    ----------
+    values : dict
+        Every activation that exists, by tensor number.
+    counts : dict
+        LayerCounts by layer_id (functional engine) .
+    counters : dict
+        Hardware counters by layer_id (RTL engine).
+    """
+
+    values: dict[int, np.ndarray]
+    counts: dict[int, LayerCounts] = field(default_factory=dict)
+    counters: dict[int, dict[str, int]] = field(default_factory=dict)
+
+
+class FunctionalEngine:
+    """Device steps on the functional model.
+
+    Parameters
+    ----------
+    program : Program
+    """
+
+    def __init__(self, program: Program):
+        self.dram = np.zeros(-(-program.dram_bytes // 64) * 64, np.uint8)
+        self._model = FunctionalModel(program.config, self.dram)
+        self.counts = self._model.layers
+        self.counters: dict[int, dict[str, int]] = {}
+
+    def run(self, address: int, on_layer) -> None:
+        self._model.run(address, on_layer)
+
+    def close(self) -> None:
+        """Nothing to give back."""
+
+
+def run_program(graph: Graph, program: Program, inputs, *, engine=None, on_layer=None) -> RunResult:
+    """Run a program on inputs.
+
+    Parameters
+    ----------
+    graph : Graph
+    program : Program
+    inputs : list of np.ndarray
+        In the order of graph.inputs.
+    engine : object or None
+        Has `dram` (uint8 array), `run(address, on_layer)`, `counts`, `counters`, `close`; None:
+        the functional model.
+    on_layer : callable or None
+        Called with each layer_id that ends.
+    """
+    engine = FunctionalEngine(program) if engine is None else engine
+    dram = engine.dram
+    dram[: len(program.image)] = np.frombuffer(program.image, np.uint8)
+    values: dict[int, np.ndarray] = {}
+
+    def store(index, value):
+        values[index] = value
+        place = program.tensors.get(index)
+        if place is not None:
+            dram[place.address : place.address + place.size_bytes] = np.frombuffer(
+                pack(place, value), np.uint8
+            )
+
+    def fetch(index):
+        place = program.tensors.get(index)
+        if place is not None and index not in values:
+            raw = dram[place.address : place.address + place.size_bytes]
+            values[index] = unpack(place, raw.tobytes())
+        return values[index]
+
+    try:
+        for index, value in zip(graph.inputs, inputs):
+            store(index, value)
+        for step in program.steps:
+            if isinstance(step, DeviceStep):
+                engine.run(step.address, on_layer)
+                continue
+            op = graph.ops[step.op_index]
+            wanted = [i for i in op.inputs if i >= 0 and graph.tensors[i].data is None]
+            for index in wanted:
+                if index not in values and index not in program.tensors:
+                    _materialise(graph, program, index, fetch, values)
+            operands = {index: fetch(index) for index in wanted}
+            for index, value in zip(op.outputs, run_op(graph, op, operands)):
+                store(index, value)
+            if on_layer is not None:
+                on_layer(step.layer)
+        for layer in program.layers:
+            if layer.unit != "host" and layer.output in program.tensors:
+                fetch(layer.output)
+        for index in graph.outputs:
+            if index not in values:
+                _materialise(graph, program, index, fetch, values)
+    finally:
+        engine.close()
+    return RunResult(values=values, counts=dict(engine.counts), counters=dict(engine.counters))
+
+
+def _materialise(graph: Graph, program: Program, index: int, fetch, values) -> None:
+    """Compute a view that no place was reserved for, from its source."""
+    if index in program.tensors:
+        fetch(index)
+        return
+    op = graph.producer(index)
+    source = op.inputs[0]
+    if source not in values:
+        _materialise(graph, program, source, fetch, values)
+    values[index] = run_op(graph, op, {source: values[source]})[0]
+
+
+def check(program: Program, values: dict, reference: dict) -> dict[int, bool | None]:
+    """Return, per layer_id, whether its output equals the reference (None: no output of its own)."""
+    verdict = {}
+    for layer in program.layers:
+        if layer.output not in values or layer.output not in reference:
+            verdict[layer.layer_id] = None
+        else:
+            verdict[layer.layer_id] = bool(
+                np.array_equal(values[layer.output], reference[layer.output])
+            )
+    return verdict

@@ -1,0 +1,409 @@
+"""Functional model: executes the commands of a program on its buffers, in numpy.
+
+It checks the compiler without RTL: values come out bit for bit, every access is counted, and a
+command that reads what was never written, waits for ever or leaves a buffer is an error.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from skimp.config import Config
+from skimp.isa import (
+    COMMAND_BYTES,
+    CommandError,
+    LoadTarget,
+    Opcode,
+    Rounding,
+    Semaphore,
+    parse,
+)
+from skimp_sim.golden.arithmetic import multiply_double, multiply_single, wrap_int32
+from skimp_sim.hazards import HazardCheck
+
+__all__ = ["FunctionalError", "FunctionalModel", "LayerCounts"]
+
+
+class FunctionalError(RuntimeError):
+    """A program that the hardware could not execute; says which command and why."""
+
+
+@dataclass
+class LayerCounts:
+    """What one layer did.
+
+    Parameters
+    ----------
+    dram_read_bytes : Counter
+        By "ifmap", "wgt" (weights, parameters, tables), "program".
+    dram_write_bytes : Counter
+        By "ofmap".
+    glb_accesses : Counter
+        Words of in_channels bytes: "ifmap" read and written on the ifmap side, "ofmap" written
+        (out_channels bytes are several words) and read on the ofmap side.
+    spad_accesses : Counter
+        "wgt": bytes of weights read from and written to the weight scratchpads (a block is read
+        once a pass); "psum": 32-bit sums read and written.
+    macs_gated : int
+        MACs of real pixels and channels whose ifmap value equals the zero point.
+    commands : Counter
+        By opcode.
+    """
+
+    dram_read_bytes: Counter = field(default_factory=Counter)
+    dram_write_bytes: Counter = field(default_factory=Counter)
+    glb_accesses: Counter = field(default_factory=Counter)
+    spad_accesses: Counter = field(default_factory=Counter)
+    macs_gated: int = 0
+    commands: Counter = field(default_factory=Counter)
+
+
+class FunctionalModel:
+    """All memories of the accelerator, and an interpreter of its commands.
+
+    Parameters
+    ----------
+    config : Config
+    dram : np.ndarray
+        uint8; changed in place.
+    """
+
+    def __init__(self, config: Config, dram: np.ndarray):
+        self.config = config
+        self.dram = dram
+        ci, co = config.in_channels, config.out_channels
+        self.words = config.pixels * config.ifmap_depth
+        self.ifmap = np.zeros((self.words, ci), np.int8)
+        self.wgt = np.zeros((config.wgt_depth, co, ci), np.int8)
+        self.dw_wgt = np.zeros((config.dw_wgt_depth, ci), np.int8)
+        self.param = np.zeros((config.param_depth, 3, co), np.int32)
+        self.lut = np.zeros((2, 256), np.int32)
+        entries = config.psum_depth * config.pixels
+        self.psum = np.zeros((2, entries, co), np.int32)
+        self.ofmap = np.zeros((config.ofmap_depth, co), np.int8)
+        self.layers: dict[int, LayerCounts] = {}
+        self._counts = LayerCounts()
+        self._semaphores: Counter = Counter()
+        self._hazards = HazardCheck(config)
+
+    def run(self, address: int, on_layer=None) -> None:
+        """Execute commands from a DRAM address to END.
+
+        Parameters
+        ----------
+        address : int
+        on_layer : callable or None
+            Called with the layer_id of every LAYER command.
+        """
+        self._semaphores.clear()
+        self._hazards.fence()
+        while True:
+            data = self.dram[address : address + COMMAND_BYTES].tobytes()
+            try:
+                opcode, fields = parse(data)
+            except CommandError as error:
+                raise FunctionalError(f"address {address:#x}: {error}") from error
+            self._counts.dram_read_bytes["program"] += COMMAND_BYTES
+            self._counts.commands[opcode.name] += 1
+            self._where = f"{opcode.name} at {address:#x}"
+            self._take(fields["wait"])
+            if opcode is Opcode.END:
+                return
+            if opcode is Opcode.CHECK:
+                if fields["hash"] != self.config.hash:
+                    self._fail("compiled for another configuration")
+            elif opcode is Opcode.LAYER:
+                self._semaphores.clear()
+                self._hazards.fence()
+                self.layers[fields["layer_id"]] = self._counts
+                self._counts = LayerCounts()
+                if on_layer is not None:
+                    on_layer(fields["layer_id"])
+            else:
+                self._hazards.begin(opcode, fields["wait"], fields["post"], self._where)
+                getattr(self, f"_{opcode.name.lower()}")(_Fields(fields))
+                self._hazards.end()
+            for semaphore in _bits(fields["post"]):
+                self._semaphores[semaphore] += 1
+            address += COMMAND_BYTES
+
+    def _fail(self, why: str):
+        raise FunctionalError(f"{self._where}: {why}")
+
+    def _take(self, mask: int) -> None:
+        for semaphore in _bits(mask):
+            if not self._semaphores[semaphore]:
+                self._fail(f"waits for {Semaphore(semaphore).name} for ever")
+            self._semaphores[semaphore] -= 1
+
+    def _read(self, buffer: str, index) -> None:
+        problem = self._hazards.read(buffer, index)
+        if problem:
+            self._fail(problem)
+
+    def _write(self, buffer: str, index) -> None:
+        problem = self._hazards.write(buffer, index)
+        if problem:
+            self._fail(problem)
+
+    def _flat(self, glb_address: int) -> int:
+        """Flat word of a GLB address field; rows above 2^15 are negative offsets."""
+        row, bank = glb_address & 0xFFFF, glb_address >> 16
+        return (row - (row >> 15 << 16)) * self.config.pixels + bank
+
+    # Load
+
+    def _load_ifmap(self, f) -> None:
+        cfg = self.config
+        rows = f.pad_top + f.num_rows + f.pad_bottom
+        cols = f.pad_left + f.num_cols + f.pad_right
+
+        def offsets(count, inc, wrap, stride):
+            """Offset of each row or column from the first one."""
+            steps = np.where(np.arange(1, count) % stride == 0, self._flat(wrap), self._flat(inc))
+            return np.concatenate(([0], np.cumsum(steps)))
+
+        base = (f.glb_base & 0xFFFF) * cfg.pixels + (f.glb_base >> 16)
+        words = (
+            base
+            + np.arange(f.num_blocks)[:, None, None] * self._flat(f.inc_block)
+            + offsets(rows, f.inc_row, f.inc_row_wrap, f.stride_h)[None, :, None]
+            + offsets(cols, f.inc_col, f.inc_col_wrap, f.stride_w)[None, None, :]
+        )
+        if words.min() < 0 or words.max() >= self.words:
+            self._fail(f"writes ifmap words {words.min()} to {words.max()} of {self.words}")
+        tile = np.full((f.num_blocks, rows, cols, cfg.in_channels), f.fill, np.int8)
+        beats = f.dma_blocks * f.seg_count * f.seg_beats
+        if beats != f.num_blocks * f.num_rows * f.num_cols:
+            self._fail(f"moves {beats} beats, but writes {f.num_rows}x{f.num_cols} words a block")
+        if beats:
+            at = (
+                f.dram_addr
+                + np.arange(f.dma_blocks)[:, None, None] * f.block_stride
+                + np.arange(f.seg_count)[None, :, None] * f.seg_stride
+                + np.arange(f.seg_beats)[None, None, :] * cfg.word_bytes
+            ).reshape(-1)
+            values = self._dram_words(at)
+            tile[
+                :, f.pad_top : f.pad_top + f.num_rows, f.pad_left : f.pad_left + f.num_cols
+            ] = values.reshape(f.num_blocks, f.num_rows, f.num_cols, -1)
+        self._write("ifmap", words.reshape(-1))
+        self.ifmap[words.reshape(-1)] = tile.reshape(-1, cfg.in_channels)
+        self._counts.dram_read_bytes["ifmap"] += beats * cfg.word_bytes
+        self._counts.glb_accesses["ifmap"] += words.size
+
+    def _dram_words(self, at: np.ndarray) -> np.ndarray:
+        """Return the beats at byte addresses `at` as int8 rows."""
+        width = self.config.word_bytes
+        if (at % width).any() or at.min() < 0 or at.max() + width > self.dram.size:
+            self._fail(f"reads DRAM bytes {at.min():#x} to {at.max() + width:#x}")
+        return self.dram[: self.dram.size // width * width].view(np.int8).reshape(-1, width)[
+            at // width
+        ]
+
+    def _load_linear(self, f) -> None:
+        cfg = self.config
+        size = f.num_beats * cfg.word_bytes
+        at = np.arange(f.dram_addr, f.dram_addr + size, cfg.word_bytes)
+        data = self._dram_words(at).reshape(-1)
+        target = LoadTarget(f.target)
+        name, memory, lanes = {
+            LoadTarget.WGT: ("wgt", self.wgt, cfg.wgt_block_beats),
+            LoadTarget.PARAM: ("param", self.param, cfg.param_block_beats),
+            LoadTarget.DW_WGT: ("dw_wgt", self.dw_wgt, 1),
+            LoadTarget.LUT: ("lut", None, 1),
+        }[target]
+        words, rest = divmod(f.num_beats, lanes)
+        if rest:
+            self._fail(f"{f.num_beats} beats are not whole words of {lanes}")
+        self._counts.dram_read_bytes["wgt"] += size
+        if target is LoadTarget.LUT:
+            if f.word_addr or size != self.lut.nbytes:
+                self._fail("the tables are loaded whole")
+            self._write("lut", slice(0, 1))
+            self.lut[:] = data.view("<i4").reshape(2, 256)
+            return
+        if f.word_addr + words > len(memory):
+            self._fail(f"fills {name} words to {f.word_addr + words} of {len(memory)}")
+        where = slice(f.word_addr, f.word_addr + words)
+        self._write(name, where)
+        memory[where] = data.view(memory.dtype.newbyteorder("<")).reshape(words, *memory.shape[1:])
+        if target is not LoadTarget.PARAM:
+            self._counts.spad_accesses["wgt"] += size
+
+    # Compute
+
+    def _lanes(self, f) -> np.ndarray:
+        """Flat offset of every output pixel from the word of pixel 0."""
+        pixels = self.config.pixels
+        n = np.arange(f.num_pixels)
+        group, lane = n // pixels, n % pixels
+        if f.num_groups != -(-f.num_pixels // pixels):
+            self._fail(f"{f.num_groups} groups do not hold {f.num_pixels} pixels")
+        if f.num_groups > self.config.psum_depth:
+            self._fail(f"{f.num_groups} groups; the psum scratchpad holds {self.config.psum_depth}")
+        return lane + pixels * (group + n // f.tile_q * f.row_step)
+
+    def _taps(self, f) -> np.ndarray:
+        """Flat word of every tap [c, r, s] for pixel 0."""
+
+        def walk(count, inc, wrap, stride):
+            steps = [
+                self._flat(wrap if (k + 1) % stride == 0 else inc) for k in range(count - 1)
+            ]
+            return np.concatenate(([0], np.cumsum(steps))).astype(np.int64)
+
+        base = (f.ifmap_base & 0xFFFF) * self.config.pixels + (f.ifmap_base >> 16)
+        return (
+            base
+            + np.arange(f.num_c)[:, None, None] * self._flat(f.inc_c)
+            + walk(f.num_r, f.inc_r, f.inc_r_wrap, f.stride_h)[None, :, None]
+            + walk(f.num_s, f.inc_s, f.inc_s_wrap, f.stride_w)[None, None, :]
+        )
+
+    def _operands(self, f) -> tuple[np.ndarray, np.ndarray]:
+        """Return words [c, r * s, pixel] and their values minus the zero point."""
+        words = self._taps(f).reshape(f.num_c, -1)[:, :, None] + self._lanes(f)[None, None, :]
+        if words.min() < 0 or words.max() >= self.words:
+            self._fail(f"reads ifmap words {words.min()} to {words.max()} of {self.words}")
+        self._read("ifmap", np.unique(words))
+        self._counts.glb_accesses["ifmap"] += words.size
+        return words, self.ifmap[words].astype(np.int32) - f.in_zp
+
+    def _psum_entries(self, f):
+        return f.psum_half, slice(0, f.num_pixels)
+
+    def _conv(self, f) -> None:
+        cfg = self.config
+        _, acts = self._operands(f)
+        num_taps = f.num_r * f.num_s
+        blocks = f.num_c * num_taps
+        if f.wgt_base + blocks > cfg.wgt_depth:
+            self._fail(f"takes weight blocks to {f.wgt_base + blocks} of {cfg.wgt_depth}")
+        where = slice(f.wgt_base, f.wgt_base + blocks)
+        self._read("wgt", where)
+        weights = self.wgt[where].reshape(blocks, cfg.out_channels, cfg.in_channels)
+        # [pixel, block * ci] @ [block * ci, co]; float64 is exact below 2^53.
+        left = acts.reshape(blocks, f.num_pixels, -1).transpose(1, 0, 2).reshape(f.num_pixels, -1)
+        right = weights.transpose(0, 2, 1).reshape(-1, cfg.out_channels)
+        kind = np.float32 if left.shape[1] * 255 * 128 < 1 << 24 else np.float64
+        sums = (left.astype(kind) @ right.astype(kind)).astype(np.int64)
+        half, entries = self._psum_entries(f)
+        if not f.first:
+            self._read("psum", self._psum_words(f))
+            sums = sums + self.psum[half, entries]
+        self._write("psum", self._psum_words(f))
+        self.psum[half, entries] = wrap_int32(sums).astype(np.int32)
+        real = np.full(f.num_c, cfg.in_channels)
+        real[-1] = f.ci_last
+        lanes = np.arange(cfg.in_channels) < real[:, None]
+        zeros = (acts == 0) & lanes[:, None, None, :]
+        self._counts.macs_gated += int(zeros.sum()) * f.co_valid
+        self._counts.spad_accesses["wgt"] += weights.size
+        updates = blocks * f.num_pixels * cfg.out_channels
+        reads = updates - (f.num_pixels * cfg.out_channels if f.first else 0)
+        self._counts.spad_accesses["psum"] += updates + reads
+
+    def _psum_words(self, f):
+        start = f.psum_half * self.config.tile_pixels
+        return slice(start, start + f.num_pixels)
+
+    def _depthwise(self, f) -> None:
+        cfg = self.config
+        _, acts = self._operands(f)
+        taps = acts[0]
+        if f.num_c != 1:
+            self._fail("takes one channel block")
+        if f.max_mode:
+            sums = np.maximum(taps.max(axis=0), 0)
+        else:
+            weights = np.ones((len(taps), cfg.in_channels), np.int32)
+            if not f.unit_wgt:
+                where = slice(f.wgt_base, f.wgt_base + len(taps))
+                if where.stop > cfg.dw_wgt_depth:
+                    self._fail(f"takes weights to word {where.stop} of {cfg.dw_wgt_depth}")
+                self._read("dw_wgt", where)
+                weights = self.dw_wgt[where].astype(np.int32)
+                self._counts.spad_accesses["wgt"] += taps.size
+                real = np.arange(cfg.in_channels) < f.ci_last
+                self._counts.macs_gated += int(((taps == 0) & real).sum())
+            sums = np.einsum("tpc,tc->pc", taps, weights, dtype=np.int64)
+        self._write_psums(f, sums)
+
+    def _write_psums(self, f, sums) -> None:
+        """Write psums of one channel block; the other lanes get zeros."""
+        half, entries = self._psum_entries(f)
+        self._write("psum", self._psum_words(f))
+        self.psum[half, entries] = 0
+        self.psum[half, entries, : self.config.in_channels] = wrap_int32(sums)
+        self._counts.spad_accesses["psum"] += sums.size
+
+    def _elementwise(self, f) -> None:
+        if (f.num_c, f.num_r, f.num_s, f.in_zp) != (1, 1, 2, 0):
+            self._fail("needs num_c = num_r = 1, num_s = 2, in_zp = 0")
+        _, acts = self._operands(f)
+        self._read("lut", slice(0, 1))
+        first, second = acts[0] & 0xFF
+        sums = self.lut[0][first].astype(np.int64) + self.lut[1][second]
+        self._write_psums(f, sums)
+
+    # Drain and store
+
+    def _drain(self, f) -> None:
+        cfg = self.config
+        if f.ofmap_base + f.num_pixels > cfg.ofmap_depth:
+            self._fail(f"writes ofmap words to {f.ofmap_base + f.num_pixels} of {cfg.ofmap_depth}")
+        if f.param_block >= cfg.param_depth:
+            self._fail(f"takes parameter word {f.param_block} of {cfg.param_depth}")
+        self._read("param", slice(f.param_block, f.param_block + 1))
+        self._read("psum", self._psum_words(f))
+        bias, mult, shift = self.param[f.param_block].astype(np.int64)
+        acc = self.psum[f.psum_half, : f.num_pixels].astype(np.int64)
+        match Rounding(f.rounding):
+            case Rounding.DOUBLE:
+                out = multiply_double(wrap_int32(acc + bias), mult, shift)
+            case Rounding.SINGLE:
+                out = multiply_single(wrap_int32(acc + bias), mult, shift)
+            case Rounding.AWAY:
+                out = np.sign(acc) * (((np.abs(acc) + bias) * mult) >> (31 - shift))
+        out = np.clip(out + f.out_zp, f.act_min, f.act_max)
+        where = slice(f.ofmap_base, f.ofmap_base + f.num_pixels)
+        self._write("ofmap", where)
+        self.ofmap[where] = out
+        self._counts.spad_accesses["psum"] += acc.size
+        self._counts.glb_accesses["ofmap"] += f.num_pixels * cfg.ofmap_blocks
+
+    def _store(self, f) -> None:
+        cfg = self.config
+        words = f.seg_beats * f.seg_count
+        where = slice(f.ofmap_base, f.ofmap_base + words)
+        if where.stop > cfg.ofmap_depth or f.num_blocks > cfg.ofmap_blocks:
+            self._fail(f"takes ofmap words to {where.stop}, {f.num_blocks} blocks")
+        self._read("ofmap", where)
+        blocks = self.ofmap[where].reshape(words, cfg.ofmap_blocks, cfg.in_channels)
+        width = cfg.word_bytes
+        at = (
+            f.dram_addr
+            + np.arange(f.num_blocks)[:, None, None] * f.block_stride
+            + np.arange(f.seg_count)[None, :, None] * f.seg_stride
+            + np.arange(f.seg_beats)[None, None, :] * width
+        ).reshape(-1)
+        if (at % width).any() or at.max() + width > self.dram.size:
+            self._fail(f"writes DRAM bytes {at.min():#x} to {at.max() + width:#x}")
+        data = blocks[:, : f.num_blocks].transpose(1, 0, 2).reshape(-1, width)
+        view = self.dram[: self.dram.size // width * width].view(np.int8).reshape(-1, width)
+        view[at // width] = data
+        self._counts.dram_write_bytes["ofmap"] += data.size
+        self._counts.glb_accesses["ofmap"] += len(data)
+
+
+class _Fields:
+    """Field values of a command as attributes."""
+
+    def __init__(self, values: dict):
+        self.__dict__.update(values)
+
+
+def _bits(mask: int):
+    return (bit for bit in range(16) if mask >> bit & 1)
