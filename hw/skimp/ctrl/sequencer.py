@@ -1,0 +1,285 @@
+"""Sequencer: fetches commands, hands them to the units, fences, stops on errors."""
+
+from amaranth import *
+from amaranth.lib import stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out
+
+from skimp.config import Config
+from skimp.ctrl.decode import COMMAND_BITS, view
+from skimp.ctrl.semaphores import Semaphores
+from skimp.dma.axi import SegmentLayout
+from skimp.isa import COMMAND_BYTES, COMMANDS, Error, Opcode, Semaphore, Unit
+
+__all__ = ["NUM_UNITS", "Sequencer", "UNIT_ORDER"]
+
+UNIT_ORDER = (Unit.LOAD, Unit.COMPUTE, Unit.DRAIN, Unit.STORE)
+NUM_UNITS = len(UNIT_ORDER)
+
+_FETCH_AHEAD = 3
+"""Commands fetched before they are needed."""
+
+
+class Sequencer(wiring.Component):
+    """Runs the command stream of a program.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    start : In(1), program_addr : In(32)
+    step : In(1)
+        Pause behind every LAYER until `resume`.
+    resume : In(1)
+    segments : Out(stream(SegmentLayout)), beats : In(stream(bus_bits))
+        Fetch, through the read master.
+    commands : Out(stream).array(4)
+        To load, compute, drain, store: commands whose semaphores are taken.
+    posts : In(16).array(4), idles : In(4)
+    bus_idle : In(1)
+    progress : In(1)
+        The bus moved a beat.
+    bus_read_error, bus_write_error : In(1), bus_read_addr, bus_write_addr : In(32)
+    busy, paused, done, error : Out(1)
+        done, paused and error stay until the next start (or resume).
+    event : Out(1)
+        One clock when done, paused or error begins.
+    error_code : Out(8), error_info : Out(32), layer_id : Out(16)
+    stop : Out(1)
+        Stopped by an error: the masters issue nothing new.
+    inc_command : Out(1)
+    wait_read, wait_psum, wait_store : Out(1)
+        What compute's next command waits for: ifmap or weights (or there is none); a psum half;
+        drain's next command waits for the ofmap buffer.
+    """
+
+    def __init__(self, config: Config):
+        self._config = config
+        super().__init__(
+            {
+                "start": In(1),
+                "program_addr": In(32),
+                "step": In(1),
+                "resume": In(1),
+                "segments": Out(stream.Signature(SegmentLayout)),
+                "beats": In(stream.Signature(config.bus_bits)),
+                "commands": Out(stream.Signature(COMMAND_BITS)).array(NUM_UNITS),
+                "posts": In(16).array(NUM_UNITS),
+                "idles": In(NUM_UNITS),
+                "bus_idle": In(1),
+                "progress": In(1),
+                "bus_read_error": In(1),
+                "bus_write_error": In(1),
+                "bus_read_addr": In(32),
+                "bus_write_addr": In(32),
+                "busy": Out(1),
+                "paused": Out(1),
+                "done": Out(1),
+                "error": Out(1),
+                "event": Out(1),
+                "error_code": Out(8),
+                "error_info": Out(32),
+                "layer_id": Out(16),
+                "stop": Out(1),
+                "inc_command": Out(1),
+                "wait_read": Out(1),
+                "wait_psum": Out(1),
+                "wait_store": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        self._hung = Signal(name="hung")
+        self._fetch(m)
+        self._queues(m)
+        self._dispatch(m)
+        self._watchdog(m)
+        return m
+
+    def _fetch(self, m):
+        """Read commands into a small queue until END goes by."""
+        cfg = self._config
+        beats_per_command = COMMAND_BYTES // cfg.word_bytes
+        m.submodules.fetched = fetched = SyncFIFOBuffered(
+            width=COMMAND_BITS, depth=_FETCH_AHEAD + 1
+        )
+        addr = Signal(32, reset_less=True)
+        fetching = Signal()
+        expected = Signal(range(_FETCH_AHEAD + 2))  # asked for, not yet dispatched
+        beat = Signal(range(beats_per_command))
+        word = Signal(COMMAND_BITS, reset_less=True)
+        complete = Signal()
+        ask, arrive = Signal(), Signal()
+
+        m.d.comb += [
+            self.segments.payload.addr.eq(addr),
+            self.segments.payload.beats.eq(beats_per_command),
+            self.segments.valid.eq(fetching & (expected < _FETCH_AHEAD) & ~self.stop),
+            ask.eq(self.segments.valid & self.segments.ready),
+            self.beats.ready.eq(1),
+            arrive.eq(self.beats.valid),
+            fetched.w_data.eq(word),
+            fetched.w_en.eq(complete),
+        ]
+        m.d.sync += complete.eq(0)
+        with m.If(ask):
+            m.d.sync += addr.eq(addr + COMMAND_BYTES)
+        with m.If(arrive):
+            m.d.sync += word.eq(Cat(word[cfg.bus_bits :], self.beats.payload))
+            m.d.sync += beat.eq(beat + 1)
+            with m.If(beat == beats_per_command - 1):
+                m.d.sync += [beat.eq(0), complete.eq(1)]
+        m.d.sync += expected.eq(expected + ask - fetched.r_en)
+        with m.If(self.start & ~self.busy):
+            m.d.sync += [fetching.eq(1), addr.eq(self.program_addr)]
+        self._fetched, self._fetching, self._expected = fetched, fetching, expected
+
+    def _queues(self, m):
+        """One queue per unit; a command leaves it when its semaphores are taken."""
+        m.submodules.semaphores = self._sems = sems = Semaphores(num_units=NUM_UNITS)
+        self._fifos = []
+        for u, unit in enumerate(UNIT_ORDER):
+            fifo = SyncFIFOBuffered(width=COMMAND_BITS, depth=self._config.queue_depth)
+            m.submodules[f"queue_{unit.name.lower()}"] = fifo
+            head = view(fifo.r_data, Opcode.CHECK)
+            out = self.commands[u]
+            m.d.comb += [
+                sems.wait[u].eq(head.wait),
+                sems.post[u].eq(self.posts[u]),
+                out.payload.eq(fifo.r_data),
+                out.valid.eq(fifo.r_rdy & sems.granted[u] & ~self.stop),
+                sems.take[u].eq(out.valid & out.ready),
+                fifo.r_en.eq(sems.take[u]),
+            ]
+            self._fifos.append(fifo)
+
+        def waits(unit, *semaphores):
+            u = UNIT_ORDER.index(unit)
+            mask = sum(1 << s for s in semaphores)
+            return self._fifos[u].r_rdy & ((sems.wait[u] & ~sems.available & mask) != 0)
+
+        compute = UNIT_ORDER.index(Unit.COMPUTE)
+        m.d.comb += [
+            self.wait_psum.eq(waits(Unit.COMPUTE, Semaphore.PSUM_FREE)),
+            self.wait_read.eq(
+                ~self._fifos[compute].r_rdy
+                | waits(Unit.COMPUTE, Semaphore.IFMAP_FULL, Semaphore.WGT_FULL)
+            ),
+            self.wait_store.eq(waits(Unit.DRAIN, Semaphore.OFMAP_FREE)),
+        ]
+
+    def _dispatch(self, m):
+        fetched, fifos = self._fetched, self._fifos
+        head = fetched.r_data
+        check, layer = view(head, Opcode.CHECK), view(head, Opcode.LAYER)
+        position = Signal(32)
+        quiet = Signal()
+        queues_empty = Cat(~fifo.r_rdy & (fifo.level == 0) for fifo in fifos).all()
+        m.d.comb += quiet.eq(queues_empty & self.idles.all() & Cat(
+            *(post == 0 for post in self.posts)
+        ).all())
+        for fifo in fifos:
+            m.d.comb += fifo.w_data.eq(head)
+
+        def fail(code, info):
+            m.d.sync += [
+                self.error.eq(1),
+                self.stop.eq(1),
+                self.error_code.eq(code),
+                self.error_info.eq(info),
+                self.event.eq(1),
+            ]
+
+        m.d.sync += self.event.eq(0)
+        m.d.comb += self.inc_command.eq(fetched.r_en)
+        with m.If(fetched.r_en):
+            m.d.sync += position.eq(position + COMMAND_BYTES)
+
+        with m.FSM(name="state"):
+            with m.State("IDLE"):
+                with m.If(self.start):
+                    m.d.sync += [
+                        self.busy.eq(1),
+                        self.done.eq(0),
+                        self.error.eq(0),
+                        self.error_code.eq(0),
+                        self.layer_id.eq(0),
+                        position.eq(self.program_addr),
+                    ]
+                    m.d.comb += self._sems.clear.eq(1)
+                    m.next = "RUN"
+            with m.State("RUN"):
+                with m.If(fetched.r_rdy & ~self.stop):
+                    with m.Switch(check.opcode):
+                        with m.Case(Opcode.CHECK):
+                            m.d.comb += fetched.r_en.eq(1)
+                            with m.If(check.hash != self._config.hash):
+                                fail(Error.CONFIG_HASH, position)
+                                m.next = "STOPPED"
+                        with m.Case(Opcode.LAYER):
+                            with m.If(quiet):
+                                m.d.comb += [fetched.r_en.eq(1), self._sems.clear.eq(1)]
+                                m.d.sync += self.layer_id.eq(layer.layer_id)
+                                with m.If(self.step):
+                                    m.d.sync += [self.paused.eq(1), self.event.eq(1)]
+                                    m.next = "PAUSED"
+                        with m.Case(Opcode.END):
+                            m.d.sync += self._fetching.eq(0)
+                            with m.If(quiet):
+                                m.d.comb += fetched.r_en.eq(1)
+                                m.next = "FLUSH"
+                        for u, unit in enumerate(UNIT_ORDER):
+                            opcodes = [c.opcode for c in COMMANDS.values() if c.unit == unit]
+                            with m.Case(*opcodes):
+                                m.d.comb += [
+                                    fifos[u].w_en.eq(1),
+                                    fetched.r_en.eq(fifos[u].w_rdy),
+                                ]
+                        with m.Default():
+                            fail(Error.BAD_COMMAND, position)
+                            m.next = "STOPPED"
+            with m.State("PAUSED"):
+                with m.If(self.resume):
+                    m.d.sync += self.paused.eq(0)
+                    m.next = "RUN"
+            with m.State("FLUSH"):
+                # Commands fetched behind END come in and are thrown away.
+                m.d.comb += fetched.r_en.eq(fetched.r_rdy)
+                with m.If((self._expected == 0) & ~fetched.r_rdy):
+                    m.d.sync += [self.busy.eq(0), self.done.eq(1), self.event.eq(1)]
+                    m.next = "IDLE"
+            with m.State("STOPPED"):
+                # Until a soft reset.
+                m.d.sync += self.busy.eq(0)
+                m.d.sync += self._fetching.eq(0)
+
+        with m.If(self.busy & ~self.stop):
+            with m.If(self.bus_read_error):
+                fail(Error.BUS_READ, self.bus_read_addr)
+            with m.Elif(self.bus_write_error):
+                fail(Error.BUS_WRITE, self.bus_write_addr)
+            with m.Elif(self._hung):
+                fail(Error.WATCHDOG, position)
+        with m.If(self.stop):
+            m.d.sync += [self.busy.eq(0), self.paused.eq(0), self._fetching.eq(0)]
+
+    def _watchdog(self, m):
+        """Count clocks in which nothing moved."""
+        clocks = Signal(range(self._config.watchdog_cycles + 1))
+        moved = Signal()
+        m.d.comb += moved.eq(
+            self.progress
+            | self._sems.take.any()
+            | self.inc_command
+            | Cat(post.any() for post in self.posts).any()
+            | self.paused
+            | ~self.busy
+        )
+        with m.If(moved):
+            m.d.sync += clocks.eq(0)
+        with m.Elif(~self._hung):
+            m.d.sync += clocks.eq(clocks + 1)
+        m.d.comb += self._hung.eq(clocks == self._config.watchdog_cycles)
