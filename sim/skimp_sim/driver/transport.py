@@ -1,0 +1,53 @@
+"""How a driver reaches an accelerator: registers and DRAM."""
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+from skimp_sim.bench.rtl import RtlSim
+
+__all__ = ["SimTransport", "Transport"]
+
+
+class Transport(ABC):
+    """Registers and DRAM of one accelerator, simulated or on a board."""
+
+    dram: np.ndarray
+    """uint8; what the accelerator sees from DRAM_BASE on."""
+    dram_base: int
+    """Bus address of dram[0]."""
+
+    @abstractmethod
+    def read_register(self, offset: int) -> int: ...
+
+    @abstractmethod
+    def write_register(self, offset: int, value: int) -> None: ...
+
+    @abstractmethod
+    def wait(self, max_cycles: int) -> bool:
+        """Wait for the interrupt, about that many clocks at most; say whether it came."""
+
+
+class SimTransport(Transport):
+    """A verilated accelerator.
+
+    Parameters
+    ----------
+    sim : RtlSim
+    """
+
+    dram_base = 0
+
+    def __init__(self, sim: RtlSim):
+        self._sim = sim
+        self.dram = sim.dram
+
+    def read_register(self, offset: int) -> int:
+        return self._sim.read(offset)[1]
+
+    def write_register(self, offset: int, value: int) -> None:
+        self._sim.write(offset, value)
+
+    def wait(self, max_cycles: int) -> bool:
+        self._sim.run(max_cycles)
+        return self._sim.irq
