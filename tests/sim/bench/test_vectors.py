@@ -6,6 +6,7 @@ import pytest
 from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+
 from skimp_sim.bench.vectors import run_vectors
 
 BACKENDS = ["pysim", pytest.param("verilator", marks=pytest.mark.verilog)]

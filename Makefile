@@ -1,0 +1,72 @@
+# Every target sets the environment up by itself; `make help` lists them.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+SYNTH  := $(VENV)/.installed-synth
+
+# What `make sim` runs: a built-in network (`skimp models`) or a .tflite file, on a preset.
+MODEL  ?= efficientnet_lite0
+CONFIG ?= small
+OUT    ?= build/verilog
+JOBS   ?= 2
+
+export PYTHONHASHSEED := 0
+
+.DEFAULT_GOAL := help
+.PHONY: help sim test test-long lint format verilog bench synth-array clean tools
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+sim: $(STAMP) ## simulate a network and check it [MODEL= INPUT= CONFIG= WAVES=]
+	$(BIN)/skimp run $(MODEL) --config $(CONFIG) --check \
+	    $(if $(INPUT),--input $(INPUT)) $(if $(WAVES),--waves $(WAVES))
+
+test: $(STAMP) ## all tests but the long ones
+	$(BIN)/python -m pytest -m "not long" -n $(JOBS) --dist loadfile
+
+test-long: $(STAMP) ## the tests that take minutes each
+	$(BIN)/python -m pytest -m long -n $(JOBS) --dist loadfile
+
+lint: $(STAMP) ## ruff, check and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(STAMP) ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+verilog: $(STAMP) ## Verilog and its side-car JSON [CONFIG= OUT=]
+	$(BIN)/skimp verilog --config $(CONFIG) -o $(OUT)
+
+bench: $(STAMP) ## simulation speed and cycles, kept in docs/results [CONFIG=]
+	$(BIN)/python bench/run.py --config $(CONFIG)
+
+synth-array: $(SYNTH) ## area of the array on an UltraScale+ part, by Yosys [CONFIG=]
+	$(BIN)/python -m skimp_boards.synth_array --config $(CONFIG)
+
+clean: ## remove everything that is built (the environment stays)
+	rm -rf build .pytest_cache .ruff_cache .hypothesis
+	find hw sim boards compiler tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): pyproject.toml | tools
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,models]"
+	@touch $@
+
+$(SYNTH): $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,models,synth]"
+	@touch $@
+
+# Says in one line what is missing, before anything fails half way.
+tools:
+	@command -v $(PYTHON) >/dev/null \
+	    || { echo "$(PYTHON) is missing: install Python 3.11 or newer" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo "$(PYTHON) is too old: Python 3.11 or newer is needed (make PYTHON=...)" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	    || { echo "venv is missing: install it, e.g. apt-get install python3-venv" >&2; exit 2; }
+	@for tool in g++ make perl; do command -v $$tool >/dev/null \
+	    || { echo "$$tool is missing: install it, e.g. apt-get install $$tool" >&2; exit 2; }; done
