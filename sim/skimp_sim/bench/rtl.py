@@ -2,14 +2,19 @@
 
 import ctypes
 import enum
+import hashlib
+import os
+from importlib.metadata import version
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 
+import skimp
 from skimp.config import Config
 from skimp.gen import to_verilog
 from skimp.top import Skimp
-from skimp_sim.bench.verilator import build_shared
+from skimp_sim.bench.verilator import build_shared, cache_dir
 
 __all__ = ["Channel", "RtlError", "RtlSim"]
 
@@ -28,6 +33,25 @@ class Channel(enum.IntEnum):
     B = 4
 
 
+def top_verilog(config: Config) -> str:
+    """Return the Verilog of the whole accelerator, kept by the hash of its sources.
+
+    Elaboration takes longer than a small network's simulation.
+    """
+    sources = sorted(Path(skimp.__file__).parent.rglob("*.py"))
+    parts = [source.read_bytes() for source in sources]
+    parts += [config.to_json().encode(), version("amaranth").encode()]
+    digest = hashlib.sha256(b"\0".join(parts)).hexdigest()[:20]
+    kept = cache_dir() / "verilog" / f"skimp-{config.name}-{digest}.v"
+    if not kept.is_file():
+        text = to_verilog(Skimp(config), name="skimp")
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        partial = kept.with_suffix(f".{os.getpid()}")
+        partial.write_text(text)
+        os.replace(partial, kept)
+    return kept.read_text()
+
+
 class RtlSim:
     """Verilated accelerator; clocks run in C++ only.
 
@@ -44,7 +68,7 @@ class RtlSim:
     def __init__(self, config: Config, *, dram_bytes: int, waves=None, latency_cycles: int = 30):
         cpp = files("skimp_sim").joinpath("cpp/harness.cpp").read_text()
         library = build_shared(
-            to_verilog(Skimp(config), name="skimp"),
+            top_verilog(config),
             top="skimp",
             cpp=cpp,
             name=f"skimp-{config.name}",
