@@ -106,7 +106,7 @@ def _print(result: dict) -> None:
     for title, group in result["sets"].items():
         table = Table(title=title, title_justify="left")
         for column in ("picture", "float", "p", "INT8", "SQNR of logits, dB"):
-            table.add_column(column, justify="right" if column in ("p",) else "left")
+            table.add_column(column, no_wrap=column == "picture")
         for row in group["rows"]:
             table.add_row(
                 row["picture"],
