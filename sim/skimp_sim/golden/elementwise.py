@@ -28,7 +28,9 @@ def mul(graph: Graph, op: Op, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """TFLite's reference_integer_ops::Mul, broadcasting."""
     first, second = (graph.tensors[i] for i in op.inputs)
     ofmap = graph.tensors[op.outputs[0]]
-    multiplier, shift = quantize_multiplier(first.scale * second.scale / ofmap.scale)
+    # Unlike all others, TFLite's MulPrepare multiplies the scales in float32.
+    real = np.float32(first.scale) * np.float32(second.scale) / np.float32(ofmap.scale)
+    multiplier, shift = quantize_multiplier(float(real))
     product = (a.astype(np.int64) - first.zero_point) * (b.astype(np.int64) - second.zero_point)
     out = multiply_double(product, multiplier, shift) + ofmap.zero_point
     low, high = activation_range(op.attrs["activation"], ofmap.scale, ofmap.zero_point)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from skimp_compiler.graph import Graph, ModelError, Op
-from skimp_sim.golden import conv, convert, elementwise, pool, shape_ops
+from skimp_sim.golden import activations, conv, convert, elementwise, pool, shape_ops
 from skimp_sim.golden.softmax import softmax
 
 __all__ = ["run_graph", "run_op"]
@@ -56,6 +56,10 @@ def run_op(graph: Graph, op: Op, values: dict[int, np.ndarray]) -> list[np.ndarr
             out = shape_ops.resize_nearest(graph, op, x)
         case "softmax":
             out = softmax(x, scale=ifmap.scale, beta=op.attrs["beta"])
+        case "logistic":
+            out = activations.logistic(ifmap, ofmap, x)
+        case "hard_swish":
+            out = activations.hard_swish(ifmap, ofmap, x)
         case "quantize":
             out = convert.quantize(ifmap, ofmap, x)
         case "dequantize":
