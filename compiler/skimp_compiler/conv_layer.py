@@ -10,7 +10,7 @@ do not fit at once come in chunks. Loop orders:
   channels (or kernel rows) for every psum tile and output channel block.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from skimp.config import CHAIN, Config
 from skimp.isa import LoadTarget, Opcode
@@ -63,8 +63,6 @@ class ConvSpec:
         same = (self.input.height, self.input.width) == (self.output.height, self.output.width)
         if not (plain and same) or self.output.height * self.output.width > 0xFFFF:
             return self
-        from dataclasses import replace
-
         return replace(self, input=self.input.flat(), output=self.output.flat())
 
 
@@ -133,7 +131,7 @@ def choose_tiling(spec: ConvSpec, config: Config) -> ConvTiling:
             tile_beats = tile_words.in_rows * tile_words.in_cols * c_blocks
             wgt_beats = k_blocks * k_blocks_wgts * config.wgt_block_beats
             for kind, chunk_blocks, chunk_r, wgt_slots, group in _weight_plans(
-                spec, config, c_blocks, k_blocks, streamed, tile_words, capacity
+                spec, config, c_blocks, k_blocks, streamed, tile_words, capacity // slots
             ):
                 if kind == "streamed":
                     beats = tiles * k_blocks * tile_beats + tiles * wgt_beats
@@ -148,7 +146,11 @@ def choose_tiling(spec: ConvSpec, config: Config) -> ConvTiling:
                 commands = _ceil(c_blocks, chunk_blocks) * _ceil(window.r, chunk_r)
                 passes = k_blocks_wgts * max(groups, CHAIN)
                 cycles = num_tiles * k_blocks * (passes + commands * COMMAND_CYCLES)
-                cost = (max(beats, cycles) + beats // 4, cycles)
+                # Compute cannot start before the first tile and the first weights are there.
+                first = tile_beats + min(wgt_beats, config.wgt_depth * config.wgt_block_beats)
+                if kind != "resident":
+                    first = tile_beats + wgt_beats // k_blocks
+                cost = (max(beats, cycles) + first, beats)
                 if best is None or cost < best[0]:
                     best = cost, ConvTiling(
                         rows=rows,
@@ -174,7 +176,8 @@ def choose_tiling(spec: ConvSpec, config: Config) -> ConvTiling:
 def _candidate_cols(width: int, height: int, config: Config) -> list[int]:
     """Widths of psum tiles: the whole row, or equal parts of it."""
     parts = _ceil(width, config.tile_pixels)
-    widths = {_ceil(width, n) for n in (parts, parts + 1, 2 * parts, 4 * parts)}
+    widths = {_ceil(width, n) for n in (parts, parts + 1, 2 * parts, 4 * parts, 16 * parts)}
+    widths.add(1)
     if height == 1:
         widths.add(min(width, config.tile_pixels))
     return sorted(widths, reverse=True)
@@ -209,13 +212,17 @@ def _input_tiles(spec, config, psum_rows, psum_cols, capacity, c_blocks):
             while words(rows + 1, psum_cols) <= capacity // slots:
                 rows += 1
             yield rows, psum_cols, slots, False
-    yield psum_rows, psum_cols, 2, True
-    if psum_rows > 1:
-        yield 1, psum_cols, 2, True
+    for slots in (2, 1):
+        yield psum_rows, psum_cols, slots, True
+        if psum_rows > 1:
+            yield 1, psum_cols, slots, True
 
 
-def _weight_plans(spec, config, c_blocks, k_blocks, streamed, geometry, capacity):
-    """Yield (kind, chunk blocks, chunk rows, weight slots, group) of plans that fit."""
+def _weight_plans(spec, config, c_blocks, k_blocks, streamed, geometry, ifmap_words):
+    """Yield (kind, chunk blocks, chunk rows, weight slots, group) of plans that fit.
+
+    `ifmap_words` is the room for the input of one tile.
+    """
     window = spec.window
     taps = window.r * window.s
     per_k = c_blocks * taps
@@ -229,14 +236,14 @@ def _weight_plans(spec, config, c_blocks, k_blocks, streamed, geometry, capacity
         room = config.wgt_depth // slots
         chunk = min(c_blocks, room // taps)
         if streamed:
-            chunk = min(chunk, capacity // slots // geometry.block_words)
+            chunk = min(chunk, ifmap_words // geometry.block_words)
         if chunk:
             yield ("streamed" if streamed else "turn"), chunk, window.r, slots, 1
             continue
         # Not even one channel block: split kernel rows too, at multiples of the stride.
         step = window.stride_h
         chunk_r = room // (window.s * step) * step
-        if chunk_r and (not streamed or geometry.block_words <= capacity // slots):
+        if chunk_r and (not streamed or geometry.block_words <= ifmap_words):
             yield ("streamed" if streamed else "turn"), 1, min(chunk_r, window.r), slots, 1
 
 
