@@ -39,8 +39,8 @@ class PeChain(wiring.Component):
 
     Notes
     -----
-    *Latency*: CHAIN + 3 clocks from slice 0's activation to dot1 and dot0. *Resources*: 8 DSP48E2;
-    the split of the fields costs 20 bits of carry.
+    *Latency*: CHAIN + 3 clocks from slice 0's activation to dot1 and dot0. *Resources*: 8 DSP48E2
+    and 38 registers half way to the psums; the split of the fields needs no logic.
     """
 
     latency = CHAIN - 1 + PackedSlice.latency + 1
@@ -52,7 +52,7 @@ class PeChain(wiring.Component):
         m = Module()
         cascade = None
         for k in range(CHAIN):
-            m.submodules[f"slice_{k}"] = pe = PackedSlice(cascade=k > 0)
+            m.submodules[f"slice_{k}"] = pe = PackedSlice(first=k == 0)
             m.d.comb += [
                 pe.act.eq(self.act.word_select(k, 9).as_signed()),
                 pe.gate.eq(self.gate[k]),
@@ -64,13 +64,17 @@ class PeChain(wiring.Component):
             if cascade is not None:
                 m.d.comb += pe.pcin.eq(cascade)
             cascade = pe.pcout
-        # The lower field is signed: where it is negative it borrowed one from the upper field.
-        total = pe.p
-        upper = Signal(signed(FIELD_BITS))
-        m.d.comb += upper.eq(total[PACK_SHIFT : PACK_SHIFT + FIELD_BITS].as_signed())
+        # Slice 0 added half a lower field, so nothing was borrowed and the field's top bit is
+        # inverted; that inversion stands behind the register, where an adder takes it in.
+        lower = Signal(FIELD_BITS, reset_less=True)
+        upper = Signal(signed(FIELD_BITS), reset_less=True)
         m.d.sync += [
-            self.dot0.eq(total[:PACK_SHIFT].as_signed()),
-            self.dot1.eq(upper + total[PACK_SHIFT - 1]),
+            lower.eq(pe.p[:PACK_SHIFT]),
+            upper.eq(pe.p[PACK_SHIFT : PACK_SHIFT + FIELD_BITS].as_signed()),
+        ]
+        m.d.comb += [
+            self.dot0.eq(Cat(lower[:-1], ~lower[-1]).as_signed()),
+            self.dot1.eq(upper),
         ]
         return m
 

@@ -3,15 +3,31 @@
 A slice multiplies 27 x 18 bits (UG579, "Multiplier"). The 27-bit operand holds two signed numbers
 u * 2^k + v, made by the pre-adder from the A and the D port; one product then holds two.
 
+The lower product is signed, and where it is negative it borrows from the upper one. Adding half a
+field (2^(k-1)) once makes the lower field unsigned: no borrow, and both fields are plain bits of P.
+The slice adds it itself, its RND constant through the W multiplexer, so that the split costs
+neither LUT nor carry.
+
 Both classes have two bodies behind the same ports: registers and operators (simulation, other
-devices) and an instance of the primitive (`platform` "xilinx"). The same vectors run through both.
+devices) and an instance of the primitive (`platform` "xilinx"). The same vectors run through both;
+`dsp48e2_sim.v` is the model of the primitive for that.
 """
+
+from pathlib import Path
 
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["PACK_SHIFT", "PAIR_SHIFT", "PackedPair", "PackedSlice", "is_xilinx"]
+__all__ = [
+    "PACK_SHIFT",
+    "PAIR_SHIFT",
+    "SIM_MODEL",
+    "PackedPair",
+    "PackedSlice",
+    "PlainPair",
+    "is_xilinx",
+]
 
 PACK_SHIFT = 19
 """Bit where the upper weight of a `PackedSlice` starts: room for eight products below."""
@@ -19,15 +35,53 @@ PACK_SHIFT = 19
 PAIR_SHIFT = 18
 """Bit where the upper activation of a `PackedPair` starts: room for one product below."""
 
+SIM_MODEL = Path(__file__).with_name("dsp48e2_sim.v")
+"""Verilog model of the primitive, for simulators."""
+
 _P_BITS = 48
 
-# OPMODE fields (UG579, tables "OPMODE Control Bits Select X, Y, Z Multiplexer Outputs").
+# OPMODE fields (UG579, "OPMODE Control Bits Select W, X, Y, Z Multiplexer Outputs", four tables).
 _XY_ZERO = 0b00_00
-_XY_M = 0b01_01
+_XY_M = 0b01_01  # the multiplier needs both
 _Z_ZERO = 0b000 << 4
 _Z_PCIN = 0b001 << 4
-# INMODE (UG579, table "INMODE[4:0] Functions"): AD = D + A2, multiplier takes B2.
+_W_ZERO = 0b00 << 7
+_W_RND = 0b10 << 7
+# INMODE (UG579, "INMODE[4] Encoding" and "INMODE[3:0] Functions (when AREG = 1 or 2)"): the
+# pre-adder makes D + A2, the multiplier takes B2.
 _INMODE_D_PLUS_A2 = 0b00100
+# ALUMODE (UG579, "Three-Input ALUMODE"): Z + W + X + Y + CIN.
+_ALUMODE_ADD = 0b0000
+
+_INVERTIBLE = {
+    "ALUMODE": 4,
+    "CARRYIN": 1,
+    "CLK": 1,
+    "INMODE": 5,
+    "OPMODE": 9,
+    "RSTA": 1,
+    "RSTALLCARRYIN": 1,
+    "RSTALUMODE": 1,
+    "RSTB": 1,
+    "RSTC": 1,
+    "RSTCTRL": 1,
+    "RSTD": 1,
+    "RSTINMODE": 1,
+    "RSTM": 1,
+    "RSTP": 1,
+}
+_UNUSED_OUTPUTS = {
+    "ACOUT": 30,
+    "BCOUT": 18,
+    "CARRYCASCOUT": 1,
+    "CARRYOUT": 4,
+    "MULTSIGNOUT": 1,
+    "OVERFLOW": 1,
+    "PATTERNBDETECT": 1,
+    "PATTERNDETECT": 1,
+    "UNDERFLOW": 1,
+    "XOROUT": 8,
+}
 
 
 def is_xilinx(platform) -> bool:
@@ -35,8 +89,12 @@ def is_xilinx(platform) -> bool:
     return platform == "xilinx" or type(platform).__module__.startswith("amaranth.vendor._xilinx")
 
 
-def _dsp48e2(*, b_regs, a, d, b, pcin, p, pcout, opmode, ce_ad_inputs, ce_ad, ce_b, ce_m):
-    """Return the instance; everything that is not an argument is the same for all our slices."""
+def _dsp48e2(*, b_regs, rnd, a, d, b, pcin, p, pcout, opmode, ce_ad_inputs, ce_ad, ce_b, ce_m):
+    """Return the instance; everything that is not an argument is the same for all our slices.
+
+    With one A register it is A2, enabled by CEA2; with one B register it is B2 (UG579, "A, B, C,
+    D and CARRYIN clock enables"). OPMODE goes through its register, beside M.
+    """
     ce_b1, ce_b2 = ce_b
     return Instance(
         "DSP48E2",
@@ -46,7 +104,7 @@ def _dsp48e2(*, b_regs, a, d, b, pcin, p, pcout, opmode, ce_ad_inputs, ce_ad, ce
         p_BMULTSEL="B",
         p_B_INPUT="DIRECT",
         p_PREADDINSEL="A",
-        p_RND=Const(0, 48),
+        p_RND=Const(rnd, _P_BITS),
         p_USE_MULT="MULTIPLY",
         p_USE_SIMD="ONE48",
         p_USE_WIDEXOR="FALSE",
@@ -54,8 +112,8 @@ def _dsp48e2(*, b_regs, a, d, b, pcin, p, pcout, opmode, ce_ad_inputs, ce_ad, ce
         # Pattern detector: off
         p_AUTORESET_PATDET="NO_RESET",
         p_AUTORESET_PRIORITY="RESET",
-        p_MASK=Const((1 << 46) - 1, 48),
-        p_PATTERN=Const(0, 48),
+        p_MASK=Const((1 << 46) - 1, _P_BITS),
+        p_PATTERN=Const(0, _P_BITS),
         p_SEL_MASK="MASK",
         p_SEL_PATTERN="PATTERN",
         p_USE_PATTERN_DETECT="NO_PATDET",
@@ -74,6 +132,7 @@ def _dsp48e2(*, b_regs, a, d, b, pcin, p, pcout, opmode, ce_ad_inputs, ce_ad, ce
         p_MREG=1,
         p_OPMODEREG=1,
         p_PREG=1,
+        **{f"p_IS_{pin}_INVERTED": Const(0, bits) for pin, bits in _INVERTIBLE.items()},
         # Data
         i_A=a,
         i_B=b,
@@ -87,8 +146,12 @@ def _dsp48e2(*, b_regs, a, d, b, pcin, p, pcout, opmode, ce_ad_inputs, ce_ad, ce
         i_CARRYIN=Const(0, 1),
         o_P=p,
         o_PCOUT=pcout,
+        **{
+            f"o_{pin}": Signal(bits, name=f"unused_{pin.lower()}")
+            for pin, bits in _UNUSED_OUTPUTS.items()
+        },
         # Control
-        i_ALUMODE=Const(0, 4),
+        i_ALUMODE=Const(_ALUMODE_ADD, 4),
         i_CARRYINSEL=Const(0, 3),
         i_INMODE=Const(_INMODE_D_PLUS_A2, 5),
         i_OPMODE=opmode,
@@ -97,24 +160,35 @@ def _dsp48e2(*, b_regs, a, d, b, pcin, p, pcout, opmode, ce_ad_inputs, ce_ad, ce
         i_CEA1=Const(0, 1),
         i_CEA2=ce_ad_inputs,
         i_CEAD=ce_ad,
-        i_CEALUMODE=Const(1, 1),
+        i_CEALUMODE=Const(0, 1),
         i_CEB1=ce_b1,
         i_CEB2=ce_b2,
         i_CEC=Const(0, 1),
         i_CECARRYIN=Const(0, 1),
         i_CECTRL=Const(1, 1),
         i_CED=ce_ad_inputs,
-        i_CEINMODE=Const(1, 1),
+        i_CEINMODE=Const(0, 1),
         i_CEM=ce_m,
         i_CEP=Const(1, 1),
         # Resets: the data path needs none
-        **{
-            f"i_RST{name}": Const(0, 1)
-            for name in (
-                "A ALLCARRYIN ALUMODE B C CTRL D INMODE M P".split()
-            )
-        },
+        **{f"i_{pin}": Const(0, 1) for pin in _INVERTIBLE if pin.startswith("RST")},
     )
+
+
+def _gated_product(m, gate, m_reg):
+    """Return what X and Y select: M or 0, by the OPMODE register (the gate, a clock later)."""
+    xy_is_m = Signal(reset_less=True)
+    product = Signal(signed(36))
+    m.d.sync += xy_is_m.eq(~gate)
+    m.d.comb += product.eq(Mux(xy_is_m, m_reg, 0))
+    return product
+
+
+def _started(m, offset):
+    """Return what W selects: the constant, but 0 before the OPMODE register's first clock."""
+    w_is_rnd = Signal(reset_less=True)
+    m.d.sync += w_is_rnd.eq(1)
+    return Mux(w_is_rnd, Const(offset), 0)
 
 
 class PackedSlice(wiring.Component):
@@ -125,8 +199,8 @@ class PackedSlice(wiring.Component):
 
     Parameters
     ----------
-    cascade : bool
-        Adds PCIN (False: the first slice of a chain).
+    first : bool
+        First slice of a chain: adds `offset` (half a lower field) in place of PCIN.
 
     Members
     -------
@@ -142,18 +216,22 @@ class PackedSlice(wiring.Component):
     pcin : In(signed(48)), pcout : Out(signed(48))
         Cascade: only to and from neighbouring slices.
     p : Out(signed(48))
-        The same sum for the fabric.
+        The same sum for the fabric. With the offset in it, P[19:38] is the upper sum and P[0:19],
+        its top bit inverted, the lower one.
 
     Notes
     -----
     *Latency*: 3 clocks from act to p and pcout, 1 from pcin. *Resources*: 1 DSP48E2.
-    *Limits*: tested for |weight| <= 127 and |act| <= 255, all combinations of fields.
+    *Limits*: |weight| <= 127, |act| <= 255, eight slices to a chain; tested for all operands.
     """
 
     latency = 3
+    offset = 1 << (PACK_SHIFT - 1)
 
-    def __init__(self, *, cascade):
-        self._cascade = bool(cascade)
+    def __init__(self, *, first):
+        if first not in (False, True):
+            raise TypeError(f"first must be a bool, not {first!r}")
+        self._first = bool(first)
         super().__init__(
             {
                 "act": In(signed(9)),
@@ -171,21 +249,27 @@ class PackedSlice(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         gate_d1 = Signal(init=1)
-        gate_d2 = Signal(init=1)
         m.d.sync += gate_d1.eq(self.gate)
         if is_xilinx(platform):
             a, d, b = Signal(signed(30)), Signal(signed(27)), Signal(signed(18))
-            z = _Z_PCIN if self._cascade else _Z_ZERO
-            m.d.comb += [a.eq(self.wgt1 << PACK_SHIFT), d.eq(self.wgt0), b.eq(self.act)]
+            opmode = Signal(9)
+            adds = _W_RND | _Z_ZERO if self._first else _W_ZERO | _Z_PCIN
+            m.d.comb += [
+                a.eq(self.wgt1 << PACK_SHIFT),
+                d.eq(self.wgt0),
+                b.eq(self.act),
+                opmode.eq(Mux(gate_d1, _XY_ZERO | adds, _XY_M | adds)),
+            ]
             m.submodules.slice = _dsp48e2(
                 b_regs=1,
+                rnd=self.offset if self._first else 0,
                 a=a,
                 d=d,
                 b=b,
-                pcin=self.pcin if self._cascade else Const(0, _P_BITS),
+                pcin=Const(0, _P_BITS) if self._first else self.pcin,
                 p=self.p,
                 pcout=self.pcout,
-                opmode=Mux(gate_d1, _XY_ZERO | z, _XY_M | z),
+                opmode=opmode,
                 ce_ad_inputs=self.wgt_load,
                 ce_ad=self.wgt_swap,
                 ce_b=(Const(0, 1), ~self.gate),
@@ -193,12 +277,12 @@ class PackedSlice(wiring.Component):
             )
             return m
 
-        m.d.sync += gate_d2.eq(gate_d1)
         a_reg = Signal(signed(8), reset_less=True)
         d_reg = Signal(signed(8), reset_less=True)
         ad_reg = Signal(signed(27), reset_less=True)
         b_reg = Signal(signed(9), reset_less=True)
         m_reg = Signal(signed(36), reset_less=True)
+        p_reg = Signal(signed(_P_BITS), reset_less=True)
         with m.If(self.wgt_load):
             m.d.sync += [a_reg.eq(self.wgt1), d_reg.eq(self.wgt0)]
         with m.If(self.wgt_swap):
@@ -207,19 +291,27 @@ class PackedSlice(wiring.Component):
             m.d.sync += b_reg.eq(self.act)
         with m.If(~gate_d1):
             m.d.sync += m_reg.eq(ad_reg * b_reg)
-        product = Signal(signed(36))
-        m.d.comb += product.eq(Mux(gate_d2, 0, m_reg))
-        m.d.sync += self.p.eq(product + self.pcin if self._cascade else product)
-        m.d.comb += self.pcout.eq(self.p)
+        product = _gated_product(m, gate_d1, m_reg)
+        if self._first:
+            m.d.sync += p_reg.eq(product + _started(m, self.offset))
+        else:
+            m.d.sync += p_reg.eq(product + self.pcin)
+        m.d.comb += [self.p.eq(p_reg), self.pcout.eq(p_reg)]
         return m
+
+
+_PAIR_PORTS = {
+    "act1": In(signed(9)),
+    "act0": In(signed(9)),
+    "wgt": In(signed(8)),
+    "gate": In(1),
+    "product1": Out(signed(17)),
+    "product0": Out(signed(17)),
+}
 
 
 class PackedPair(wiring.Component):
     """Two products with one weight: act1 * wgt and act0 * wgt.
-
-    Parameters
-    ----------
-    None
 
     Members
     -------
@@ -231,45 +323,45 @@ class PackedPair(wiring.Component):
 
     Notes
     -----
-    *Latency*: 4 clocks (A and D, AD, M, P). *Resources*: 1 DSP48E2, and 17 bits of carry for the
-    borrow of the lower field.
+    *Latency*: 4 clocks (A and D, AD, M, P). *Resources*: 1 DSP48E2.
+    *Limits*: |act| <= 255, |wgt| <= 127; tested for all operands.
     """
 
     latency = 4
+    offset = 1 << (PAIR_SHIFT - 1)
 
     def __init__(self):
-        super().__init__(
-            {
-                "act1": In(signed(9)),
-                "act0": In(signed(9)),
-                "wgt": In(signed(8)),
-                "gate": In(1),
-                "product1": Out(signed(17)),
-                "product0": Out(signed(17)),
-            }
-        )
+        super().__init__(_PAIR_PORTS)
 
     def elaborate(self, platform):
         m = Module()
-        gate_d1, gate_d2, gate_d3 = (Signal(init=1, name=f"gate_d{k}") for k in (1, 2, 3))
+        gate_d1, gate_d2 = Signal(init=1), Signal(init=1)
         m.d.sync += [gate_d1.eq(self.gate), gate_d2.eq(gate_d1)]
-        p = Signal(signed(_P_BITS))
+        p = Signal(signed(_P_BITS), reset_less=True)
+        # The offset sits above the 17 bits that the lower product needs.
         m.d.comb += [
-            self.product0.eq(p[:PAIR_SHIFT].as_signed()),
-            self.product1.eq(p[PAIR_SHIFT:].as_signed() + p[PAIR_SHIFT - 1]),
+            self.product0.eq(p[:17].as_signed()),
+            self.product1.eq(p[PAIR_SHIFT : PAIR_SHIFT + 17].as_signed()),
         ]
         if is_xilinx(platform):
             a, d, b = Signal(signed(30)), Signal(signed(27)), Signal(signed(18))
-            m.d.comb += [a.eq(self.act1 << PAIR_SHIFT), d.eq(self.act0), b.eq(self.wgt)]
+            opmode = Signal(9)
+            m.d.comb += [
+                a.eq(self.act1 << PAIR_SHIFT),
+                d.eq(self.act0),
+                b.eq(self.wgt),
+                opmode.eq(_W_RND | _Z_ZERO | Mux(gate_d2, _XY_ZERO, _XY_M)),
+            ]
             m.submodules.slice = _dsp48e2(
                 b_regs=2,
+                rnd=self.offset,
                 a=a,
                 d=d,
                 b=b,
                 pcin=Const(0, _P_BITS),
                 p=p,
                 pcout=Signal(_P_BITS, name="pcout"),
-                opmode=Mux(gate_d2, _XY_ZERO, _XY_M),
+                opmode=opmode,
                 ce_ad_inputs=~self.gate,
                 ce_ad=~gate_d1,
                 ce_b=(~self.gate, ~gate_d1),
@@ -277,7 +369,6 @@ class PackedPair(wiring.Component):
             )
             return m
 
-        m.d.sync += gate_d3.eq(gate_d2)
         a_reg = Signal(signed(9), reset_less=True)
         d_reg = Signal(signed(9), reset_less=True)
         b1_reg = Signal(signed(8), reset_less=True)
@@ -290,5 +381,41 @@ class PackedPair(wiring.Component):
             m.d.sync += [ad_reg.eq((a_reg << PAIR_SHIFT) + d_reg), b2_reg.eq(b1_reg)]
         with m.If(~gate_d2):
             m.d.sync += m_reg.eq(ad_reg * b2_reg)
-        m.d.sync += p.eq(Mux(gate_d3, 0, m_reg))
+        product = _gated_product(m, gate_d2, m_reg)
+        m.d.sync += p.eq(product + _started(m, self.offset))
+        return m
+
+
+class PlainPair(wiring.Component):
+    """The ports, clocks and results of `PackedPair` with one product per multiplier.
+
+    Notes
+    -----
+    *Latency*: as PackedPair. *Resources*: 2 multipliers of 9 x 8 bits.
+    """
+
+    latency = PackedPair.latency
+
+    def __init__(self):
+        super().__init__(_PAIR_PORTS)
+
+    def elaborate(self, platform):
+        m = Module()
+        gate_d1, gate_d2 = Signal(init=1), Signal(init=1)
+        wgt = Signal(signed(8), reset_less=True)
+        m.d.sync += [gate_d1.eq(self.gate), gate_d2.eq(gate_d1)]
+        with m.If(~self.gate):
+            m.d.sync += wgt.eq(self.wgt)
+        lanes = ((self.act1, self.product1), (self.act0, self.product0))
+        for lane, (act, product) in zip((1, 0), lanes, strict=True):
+            act_d1 = Signal(signed(9), name=f"act{lane}_d1", reset_less=True)
+            m_reg = Signal(signed(17), name=f"m{lane}_reg", reset_less=True)
+            gated = Signal(signed(17), name=f"gated{lane}", reset_less=True)
+            p_reg = Signal(signed(17), name=f"p{lane}_reg", reset_less=True)
+            with m.If(~self.gate):
+                m.d.sync += act_d1.eq(act)
+            with m.If(~gate_d1):
+                m.d.sync += m_reg.eq(act_d1 * wgt)
+            m.d.sync += [gated.eq(Mux(gate_d2, 0, m_reg)), p_reg.eq(gated)]
+            m.d.comb += product.eq(p_reg)
         return m
