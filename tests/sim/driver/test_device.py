@@ -1,0 +1,172 @@
+"""Driver on the RTL: programs without data, every way to stop, and starting again."""
+
+import dataclasses
+
+import pytest
+
+from skimp.configs import PRESETS
+from skimp.isa import COMMAND_BYTES, LoadTarget, Opcode, assemble
+from skimp.regs import MAGIC, VERSION, register
+from skimp_sim.bench.rtl import Channel, RtlSim
+from skimp_sim.driver.device import Device, DeviceError
+from skimp_sim.driver.transport import SimTransport, Transport
+
+CONFIG = dataclasses.replace(PRESETS["tiny"], name="tiny-dog", watchdog_cycles=1024)
+DRAM_BYTES = 1 << 16
+CHECK = assemble(Opcode.CHECK, hash=CONFIG.hash)
+END = assemble(Opcode.END)
+COMMAND_BEATS = COMMAND_BYTES // CONFIG.word_bytes
+PREFETCH_COMMANDS = 3
+
+
+def layer(number: int) -> bytes:
+    return assemble(Opcode.LAYER, layer_id=number)
+
+
+def load(addr: int) -> bytes:
+    return assemble(Opcode.LOAD_LINEAR, dram_addr=addr, num_beats=8, target=LoadTarget.WGT)
+
+
+@pytest.fixture
+def sim():
+    sim = RtlSim(CONFIG, dram_bytes=DRAM_BYTES)
+    yield sim
+    sim.close()
+
+
+@pytest.fixture
+def device(sim):
+    return Device(SimTransport(sim), CONFIG)
+
+
+def fetched(counters, number: int) -> None:
+    """The sequencer reads a little ahead of END, and counts what it reads."""
+    assert number <= counters["commands"] <= number + PREFETCH_COMMANDS
+
+
+def put(sim, address: int, *commands: bytes) -> int:
+    data = b"".join(commands)
+    sim.dram[address : address + len(data)] = list(data)
+    return address
+
+
+@pytest.mark.verilog
+def test_layers_are_reported_in_order(sim, device):
+    address = put(sim, 0x400, CHECK, load(0x8000), layer(3), load(0x8000), layer(7), END)
+    seen = []
+    device.run(address, on_layer=lambda number, counters: seen.append((number, counters)))
+    assert [number for number, _ in seen] == [3, 7]
+    counters = device.counters()
+    fetched(counters, 6)
+    assert counters["read_beats"] == counters["commands"] * COMMAND_BEATS + 16
+    assert counters["write_beats"] == 0
+    assert 0 < seen[0][1]["cycles"] < seen[1][1]["cycles"] < counters["cycles"]
+    parts = ("array", "depthwise", "elementwise")
+    stalls = ("stall_dram_read", "stall_drain", "stall_dram_write", "stall_other")
+    assert sum(counters[name] for name in parts + stalls) == counters["cycles"]
+
+
+@pytest.mark.verilog
+def test_runs_again(sim, device):
+    address = put(sim, 0, CHECK, layer(1), END)
+    runs = []
+    for _ in range(3):
+        device.run(address)
+        runs.append(device.counters())
+    fetched(runs[0], 3)
+    assert runs[0] == runs[1] == runs[2], "start clears the counters"
+
+
+@pytest.mark.verilog
+def test_every_channel_stalled(sim, device):
+    for channel in Channel:
+        sim.stall(channel, 500, seed=40 + channel)
+    address = put(sim, 0, CHECK, *[load(0x1000 * n) for n in range(1, 9)], layer(1), END)
+    device.run(address, limit_cycles=100_000)
+    fetched(device.counters(), 11)
+
+
+@pytest.mark.verilog
+@pytest.mark.parametrize(
+    ("commands", "message"),
+    [
+        ((assemble(Opcode.CHECK, hash=CONFIG.hash ^ 1), END), "CONFIG_HASH at 0x400: the program"),
+        ((CHECK, bytes([99] + [0] * 63), END), "BAD_COMMAND at 0x440: unknown opcode"),
+        ((CHECK, load(0x9000), layer(1), END), "BUS_READ at 0x90[0-9a-f]{2}: AXI read error"),
+        ((CHECK, load(DRAM_BYTES), layer(1), END), "BUS_READ at 0x10000"),
+        ((CHECK, assemble(Opcode.DRAIN, wait=1, num_pixels=1), END), "WATCHDOG at 0x"),
+    ],
+)
+def test_stops_with_a_reason_and_recovers(sim, device, commands, message):
+    sim.inject_error(0x9000, 0x9100, 2)
+    with pytest.raises(DeviceError, match="^the accelerator stopped: " + message):
+        device.run(put(sim, 0x400, *commands), limit_cycles=100_000)
+    device.reset()
+    device.run(put(sim, 0x800, CHECK, load(0xA000), layer(1), END), limit_cycles=100_000)
+    fetched(device.counters(), 4)
+
+
+@pytest.mark.verilog
+def test_bus_that_hangs(sim, device):
+    address = put(sim, 0, CHECK, END)
+    sim.hang(True)
+    with pytest.raises(DeviceError, match="WATCHDOG"):
+        device.run(address, limit_cycles=100_000)
+    sim.hang(False)
+    device.reset()
+    device.run(address, limit_cycles=100_000)
+
+
+@pytest.mark.verilog
+def test_limit_and_progress(sim, device, monkeypatch):
+    monkeypatch.setattr(Device, "POLL_CYCLES", 100)
+    sim.hang(True)
+    polls = []
+    with pytest.raises(DeviceError, match="not done after 400 clocks"):
+        device.run(put(sim, 0, CHECK, END), on_poll=polls.append, limit_cycles=300)
+    assert polls == [100, 200, 300, 400]
+
+
+class Registers(Transport):
+    """Hardware that only has its identification."""
+
+    dram = None
+    dram_base = 0x1000
+
+    def __init__(self, **values):
+        self.values = {register(name).offset: value for name, value in values.items()}
+
+    def read_register(self, offset):
+        return self.values.get(offset, 0)
+
+    def write_register(self, offset, value):
+        self.values[offset] = value
+
+    def wait(self, max_cycles):
+        return False
+
+
+GOOD = {"MAGIC": MAGIC, "VERSION": VERSION, "CONFIG_HASH": CONFIG.hash}
+
+
+def test_sets_the_base():
+    hardware = Registers(**GOOD)
+    Device(hardware, CONFIG)
+    assert hardware.read_register(register("DRAM_BASE").offset) == 0x1000
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"MAGIC": 0xDEAD}, r"no skimp accelerator here \(magic 0xdead\)"),
+        ({"VERSION": VERSION + (1 << 16)}, "hardware version 2 is not 1"),
+        ({"CONFIG_HASH": 5}, "hardware was built from configuration 0x00000005, not tiny-dog"),
+    ],
+)
+def test_refuses_other_hardware(change, message):
+    with pytest.raises(DeviceError, match=message):
+        Device(Registers(**(GOOD | change)), CONFIG)
+
+
+def test_minor_version_may_differ():
+    Device(Registers(**(GOOD | {"VERSION": VERSION + 1})), CONFIG)
