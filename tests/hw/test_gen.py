@@ -1,0 +1,88 @@
+"""Verilog of the accelerator: files, ports, slices, and the same text every time."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from skimp.config import ConfigError
+from skimp.configs import PRESETS
+from skimp.gen import write_verilog
+
+TINY = PRESETS["tiny"]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("verilog") / "new" / "folder"
+    paths = write_verilog(TINY, folder)
+    assert sorted(folder.iterdir()) == sorted(paths)
+    text = next(p for p in paths if p.suffix == ".v").read_text()
+    side_car = json.loads(next(p for p in paths if p.suffix == ".json").read_text())
+    return text, side_car
+
+
+def test_side_car(written):
+    _, side_car = written
+    assert side_car["config"]["pixels"] == TINY.pixels
+    assert side_car["config_hash"] == TINY.hash
+    assert side_car["target"] == "xilinx"
+    assert side_car["versions"]["amaranth"] == "0.5.10"
+    assert side_car["memories"], "memories were found in the text"
+    assert all(m["bits"] > 0 and m["words"] > 1 for m in side_car["memories"])
+
+
+def test_ports_are_those_of_the_text(written):
+    text, side_car = written
+    module = re.search(r"^module skimp\(.*?^endmodule", text, re.M | re.S).group()
+    found = {}
+    for direction, high, name in re.findall(
+        r"^  (input|output) (?:\[(\d+):0\] )?(\w+);", module, re.M
+    ):
+        found[name] = {"direction": direction, "bits": int(high or 0) + 1}
+    assert found == side_car["ports"]
+    assert found["axi__rdata"] == {"direction": "input", "bits": TINY.bus_bits}
+
+
+def test_slices_are_counted(written):
+    text, side_car = written
+    assert side_car["dsp48e2"] == len(re.findall(r"\bDSP48E2\b", text))
+    assert side_car["dsp48e2"] >= TINY.macs_per_cycle // 2, "two products a slice"
+
+
+def test_generic_target_has_no_instances(tmp_path):
+    write_verilog(TINY, tmp_path, target="generic")
+    assert "DSP48E2" not in (tmp_path / "skimp_tiny.v").read_text()
+    assert json.loads((tmp_path / "skimp_tiny.json").read_text())["dsp48e2"] == 0
+
+
+def test_text_does_not_depend_on_the_run(written):
+    code = (
+        "from skimp.gen import to_verilog; from skimp.top import Skimp;"
+        "from skimp.configs import PRESETS;"
+        "print(to_verilog(Skimp(PRESETS['tiny']), name='skimp', platform='xilinx'), end='')"
+    )
+    env = os.environ | {"PYTHONHASHSEED": "77"}
+    again = subprocess.run(
+        [sys.executable, "-c", code],
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    assert again.stdout == written[0]
+
+
+def test_unknown_target(tmp_path):
+    with pytest.raises(ConfigError, match="target zcu: unknown; choose one of generic, xilinx"):
+        write_verilog(TINY, tmp_path, target="zcu")
+
+
+def test_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="cannot be written"):
+        write_verilog(TINY, tmp_path / "file" / "below")
