@@ -1,0 +1,268 @@
+"""The `skimp` command."""
+
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from skimp.config import ConfigError
+from skimp.configs import load_config
+from skimp_compiler.compiler import compile_graph, write_program
+from skimp_compiler.graph import ModelError
+from skimp_compiler.zoo import BUILTIN, DEFAULT, default_input
+from skimp_sim.bench.rtl import RtlError
+from skimp_sim.bench.verilator import ToolError
+from skimp_sim.driver.device import DeviceError
+from skimp_sim.functional import FunctionalError
+from skimp_sim.html_report import html_page
+from skimp_sim.inputs import IMAGE_SUFFIXES, load_input
+from skimp_sim.report import Report, json_text, write_text
+from skimp_sim.run import ENGINES, load_model, model_labels, run_model
+
+__all__ = ["main"]
+
+USER_ERRORS = (ModelError, ConfigError, ToolError, DeviceError, RtlError, FunctionalError)
+"""What the user is told in one line, with exit status 2."""
+
+EXIT_DIFFERENT = 1
+EXIT_BAD = 2
+
+
+class _Group(click.Group):
+    """Turns our errors into one line on stderr and exit status 2."""
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except USER_ERRORS as error:
+            message = " ".join(str(error).split())
+            click.echo(f"skimp: {message}", err=True)
+            ctx.exit(EXIT_BAD)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+def main():
+    """An open INT8 CNN accelerator: compile, simulate, measure."""
+
+
+def _console() -> Console:
+    """A console wide enough for the tables, whatever it is piped into."""
+    return Console(highlight=False, width=max(Console().width, 140))
+
+
+_config_option = click.option(
+    "--config", default="small", show_default=True, metavar="PRESET|FILE",
+    help="Configuration: a preset or a JSON file.",
+)  # fmt: skip
+
+
+@main.command()
+@click.argument("model")
+@click.option("--input", "input_path", metavar="FILE", help="Picture, .npy or .bin.")
+@_config_option
+@click.option("--engine", type=click.Choice(ENGINES), default="rtl", show_default=True)
+@click.option("--check", "checked", is_flag=True, help="Compare with golden model and LiteRT.")
+@click.option("--waves", metavar="FILE", help="Write FST waves (rtl; slow).")
+@click.option("--json", "json_path", metavar="FILE", help="Write the result as JSON.")
+@click.option("--report", "report_path", metavar="FILE.html", help="Write the result as a page.")
+def run(model, input_path, config, engine, checked, waves, json_path, report_path):
+    """Compile and run MODEL (a .tflite file or a built-in network)."""
+    console = _console()
+    configuration = load_config(config)
+    for path in filter(None, (json_path, report_path, waves)):
+        _check_writable(path)
+    if waves and engine != "rtl":
+        raise ModelError(f"--waves needs --engine rtl, not {engine}")
+    graph, path = load_model(model)
+    if input_path is None and model in BUILTIN:
+        input_path = default_input(model)
+    inputs = load_input(graph, input_path)
+    console.print(
+        f"{graph.name} on {configuration.name} ({configuration.macs_per_cycle} MAC/clock), input "
+        f"{Path(input_path).name if input_path else 'seeded noise'}"
+    )
+    report = _run_with_progress(
+        console, graph, path, inputs, configuration, engine=engine, checked=checked, waves=waves,
+        names=model_labels(model, graph),
+    )  # fmt: skip
+    _print_report(console, report)
+    if json_path:
+        write_text(json_path, json_text(report))
+    if report_path:
+        is_picture = input_path and Path(input_path).suffix.lower() in IMAGE_SUFFIXES
+        write_text(report_path, html_page(report, Path(input_path) if is_picture else None))
+    if not report.exact:
+        sys.exit(EXIT_DIFFERENT)
+
+
+def _run_with_progress(console, graph, path, inputs, config, **options) -> Report:
+    """Run under a progress bar that shows layer and percent of the work."""
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:3.0f} %"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    with progress:
+        task = progress.add_task("building the simulation (minutes, once)", total=None)
+
+        def start(program):
+            # Every layer costs something; MACs say how much of it.
+            weights = {layer.layer_id: 1 + layer.macs // 1000 for layer in program.layers}
+            names = {layer.layer_id: layer.name for layer in program.layers}
+            progress.update(task, description=names[0], total=sum(weights.values()))
+            state.update(weights=weights, names=names)
+
+        def layer(number):
+            progress.advance(task, state["weights"][number])
+            following = state["names"].get(number + 1, "done")
+            progress.update(task, description=f"after {state['names'][number]}: {following}")
+
+        state = {}
+        return run_model(
+            graph, path, inputs, config, on_start=start, on_layer=layer, **options
+        )  # fmt: skip
+
+
+def _check_writable(path: str) -> None:
+    """Refuse an output before the work, not behind it."""
+    folder = Path(path).resolve().parent
+    if Path(path).is_dir():
+        raise ModelError(f"{path}: is a folder; give a file")
+    write_text_probe = folder / f".skimp-probe-{Path(path).name}"
+    try:
+        write_text_probe.touch()
+        write_text_probe.unlink()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be written ({error.strerror}); choose another") from error
+
+
+def _mark(value) -> str:
+    return {True: "[green]=[/]", False: "[red]differs[/]", None: ""}[value]
+
+
+def _print_report(console: Console, report: Report) -> None:
+    peak = report.config.macs_per_cycle
+    # What one layer of a network is worth a line for.
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name, justify in (
+        ("layer", "left"), ("unit", "left"), ("K x P x Q", "left"), ("MACs", "right"),
+        ("clocks", "right"), ("util", "right"), ("read", "right"), ("write", "right"),
+        ("drain", "right"), ("other", "right"), ("gated", "right"), ("DRAM kB", "right"),
+        ("golden", "center"), ("LiteRT", "center"),
+    ):  # fmt: skip
+        table.add_column(name, justify=justify, no_wrap=True)
+    for row in report.rows:
+        layer, counters, counts = row.layer, row.counters, row.counts
+        shape = layer.shape
+        moved = 0
+        if counts is not None:
+            moved = sum(counts.dram_read_bytes.values()) + sum(counts.dram_write_bytes.values())
+        gated = counters.get("macs_gated", getattr(counts, "macs_gated", 0))
+        table.add_row(
+            layer.name,
+            layer.unit,
+            "x".join(str(shape[k]) for k in "KPQ" if k in shape),
+            f"{layer.macs:,}" if layer.macs else "",
+            f"{row.cycles:,}" if row.cycles else "",
+            f"{layer.macs / peak / row.cycles:.2f}" if row.cycles and layer.macs else "",
+            *(
+                f"{counters[f'stall_{cause}']:,}" if counters else ""
+                for cause in ("dram_read", "dram_write", "drain", "other")
+            ),
+            f"{gated / layer.macs:.2f}" if layer.macs and gated else "",
+            f"{moved / 1000:.1f}" if moved else "",
+            _mark(row.golden),
+            _mark(row.litert),
+        )
+    console.print(table)
+    console.print(
+        "read, write, drain, other: clocks in which nothing is computed, by cause; gated: share of "
+        "MACs with a zero; =: every value equal"
+    )
+    if report.output:
+        console.print("\nanswer:")
+        for index, score, name in report.output:
+            console.print(f"  {score:6.3f}  {name} ({index})")
+    if report.cycles:
+        fps = report.config.clock_mhz * 1e6 / report.cycles
+        console.print(
+            f"\n{report.macs:,} MACs in {report.cycles:,} clocks: utilisation "
+            f"{report.utilisation:.3f}, {fps:.1f} runs/s at {report.config.clock_mhz} MHz; simulated "
+            f"in {report.wall_seconds:.1f} s ({report.cycles / report.wall_seconds:,.0f} clocks/s)"
+        )
+    for name, label in (("golden", "golden model"), ("litert", "LiteRT reference kernels")):
+        if report.bit_exact[name] is not None:
+            verdict = "bit-exact at every layer" if report.bit_exact[name] else "DIFFERENT"
+            console.print(f"against {label}: {verdict}")
+
+
+@main.command("compile")
+@click.argument("model")
+@_config_option
+@click.option("-o", "--output", required=True, metavar="DIR", help="Folder for the files.")
+def compile_command(model, config, output):
+    """Write MODEL's program, weight image, memory map and disassembly."""
+    graph, _ = load_model(model)
+    for path in write_program(compile_graph(graph, load_config(config)), output):
+        click.echo(f"{path}  {path.stat().st_size:,} bytes")
+
+
+@main.command()
+@click.argument("model")
+@_config_option
+def explain(model, config):
+    """Say for every operator of MODEL where it runs, and why."""
+    graph, _ = load_model(model)
+    program = compile_graph(graph, load_config(config))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("operator", "unit", "shape", "MACs", "why"):
+        table.add_column(name, justify="right" if name == "MACs" else "left")
+    for layer in program.layers:
+        shape = " ".join(f"{key}{value}" for key, value in layer.shape.items())
+        table.add_row(
+            layer.name, layer.unit, shape, f"{layer.macs:,}" if layer.macs else "", layer.reason
+        )
+    _console().print(table)
+    macs = sum(layer.macs for layer in program.layers)
+    on_host = sum(layer.unit == "host" for layer in program.layers)
+    click.echo(
+        f"{macs:,} MACs; {on_host} of {len(program.layers)} operators on the host; "
+        f"{program.dram_bytes:,} bytes of DRAM"
+    )
+
+
+@main.command()
+@_config_option
+@click.option("-o", "--output", required=True, metavar="DIR", help="Folder for the files.")
+@click.option("--target", default="xilinx", show_default=True, help="xilinx or generic.")
+def verilog(config, output, target):
+    """Write the accelerator's Verilog and its side-car JSON."""
+    from skimp.gen import write_verilog
+
+    for path in write_verilog(load_config(config), output, target=target):
+        click.echo(f"{path}  {path.stat().st_size:,} bytes")
+
+
+@main.command()
+def models():
+    """List the built-in networks."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("name", "input", "MACs", "parameters", "weights"):
+        table.add_column(name, justify="right" if name in ("MACs", "parameters") else "left")
+    for name, builtin in BUILTIN.items():
+        shown = f"{name} (default of make sim)" if name == DEFAULT else name
+        table.add_row(
+            shown, "x".join(map(str, builtin.shape[1:])), f"{builtin.macs:,}",
+            f"{builtin.parameters:,}", builtin.origin,
+        )  # fmt: skip
+    _console().print(table)
+
+
+if __name__ == "__main__":
+    main()

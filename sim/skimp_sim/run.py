@@ -1,0 +1,95 @@
+"""`skimp run` as a function: compile, run on an engine, compare, report."""
+
+import time
+from pathlib import Path
+
+from skimp.config import Config
+from skimp_compiler.compiler import compile_graph
+from skimp_compiler.graph import Graph
+from skimp_compiler.tflite_reader import check_supported, read_tflite
+from skimp_compiler.zoo import BUILTIN, labels, path_of
+from skimp_sim.executor import RunResult, check, run_program
+from skimp_sim.golden.network import run_graph
+from skimp_sim.litert import run_litert
+from skimp_sim.report import Report
+
+__all__ = ["ENGINES", "load_model", "model_labels", "run_model"]
+
+ENGINES = ("rtl", "functional", "golden")
+
+
+def load_model(name: str) -> tuple[Graph, Path]:
+    """Return the graph and the file of a .tflite path or a built-in network's name.
+
+    Raises
+    ------
+    ModelError
+        No such network, or one that skimp cannot run.
+    """
+    path = path_of(name) if name in BUILTIN else Path(name)
+    graph = read_tflite(path)
+    check_supported(graph)
+    return graph, path
+
+
+def model_labels(name: str, graph: Graph) -> list[str] | None:
+    """Return class names where they are known: ImageNet's, with or without a background class."""
+    size = graph.tensors[graph.outputs[0]].shape[-1]
+    if name in BUILTIN:
+        return labels(name)
+    if size in (1000, 1001):
+        return ["background"] * (size - 1000) + labels(next(iter(BUILTIN)))
+    return None
+
+
+def run_model(
+    graph: Graph, path: Path, inputs: list, config: Config, *, engine: str, checked: bool,
+    waves=None, names=None, on_start=None, on_layer=None, on_poll=None,
+) -> Report:
+    """Compile and run a network; return what happened.
+
+    Parameters
+    ----------
+    graph : Graph
+    path : Path
+        Its file, for LiteRT.
+    inputs : list of np.ndarray
+    config : Config
+    engine : str
+        One of ENGINES.
+    checked : bool
+        Compare every layer with the golden model and LiteRT's reference kernels.
+    waves : path or None
+    names : list of str or None
+        Class names.
+    on_start : callable or None
+        Called with the program once the engine is ready to run.
+    on_layer, on_poll : callable or None
+        Called with a finished layer_id; with the clocks so far.
+    """
+    program = compile_graph(graph, config)
+    golden = run_graph(graph, inputs) if checked or engine == "golden" else None
+    functional = None
+    if engine == "golden":
+        start = time.perf_counter()
+        result = RunResult(values=golden)
+    else:
+        device = None
+        if engine == "rtl":
+            from skimp_sim.rtl_engine import RtlEngine
+
+            functional = run_program(graph, program, inputs)
+            device = RtlEngine(program, waves=waves, on_poll=on_poll)
+        if on_start is not None:
+            on_start(program)
+        start = time.perf_counter()
+        result = run_program(graph, program, inputs, engine=device, on_layer=on_layer)
+    wall_seconds = time.perf_counter() - start
+    verdicts = {"golden": None, "litert": None}
+    if checked:
+        verdicts["golden"] = check(program, result.values, golden)
+        verdicts["litert"] = check(program, result.values, run_litert(path, inputs))
+    return Report.of(
+        graph, program, result, engine=engine, functional=functional, labels=names,
+        wall_seconds=wall_seconds, **verdicts,
+    )
