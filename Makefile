@@ -20,7 +20,7 @@ export PYTHONHASHSEED := 0
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-sim: $(STAMP) ## simulate a network and check it [MODEL= INPUT= CONFIG= WAVES=]
+sim: $(STAMP) ## simulate a network and check it [MODEL= INPUT= CONFIG= WAVES=FILE.vcd]
 	$(BIN)/skimp run $(MODEL) --config $(CONFIG) --check \
 	    $(if $(INPUT),--input $(INPUT)) $(if $(WAVES),--waves $(WAVES))
 
@@ -41,8 +41,8 @@ format: $(STAMP) ## let ruff mend what it can
 verilog: $(STAMP) ## Verilog and its side-car JSON [CONFIG= OUT=]
 	$(BIN)/skimp verilog --config $(CONFIG) -o $(OUT)
 
-bench: $(STAMP) ## simulation speed and cycles, kept in docs/results [CONFIG=]
-	$(BIN)/python bench/run.py --config $(CONFIG)
+bench: $(STAMP) ## simulation speed and cycles, kept in docs/results [MODEL= CONFIG=]
+	$(BIN)/python bench/run.py --config $(CONFIG) $(MODEL)
 
 synth-array: $(SYNTH) ## area of the array on an UltraScale+ part, by Yosys [CONFIG=]
 	$(BIN)/python -m skimp_boards.synth_array --config $(CONFIG)
