@@ -251,7 +251,9 @@ class PackedSlice(wiring.Component):
         gate_d1 = Signal(init=1)
         m.d.sync += gate_d1.eq(self.gate)
         if is_xilinx(platform):
-            a, d, b = Signal(signed(30)), Signal(signed(27)), Signal(signed(18))
+            a = Signal(signed(30))
+            d = Signal(signed(27))
+            b = Signal(signed(18))
             opmode = Signal(9)
             adds = _W_RND | _Z_ZERO if self._first else _W_ZERO | _Z_PCIN
             m.d.comb += [
@@ -335,7 +337,8 @@ class PackedPair(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        gate_d1, gate_d2 = Signal(init=1), Signal(init=1)
+        gate_d1 = Signal(init=1)
+        gate_d2 = Signal(init=1)
         m.d.sync += [gate_d1.eq(self.gate), gate_d2.eq(gate_d1)]
         p = Signal(signed(_P_BITS), reset_less=True)
         # The offset sits above the 17 bits that the lower product needs.
@@ -344,7 +347,9 @@ class PackedPair(wiring.Component):
             self.product1.eq(p[PAIR_SHIFT : PAIR_SHIFT + 17].as_signed()),
         ]
         if is_xilinx(platform):
-            a, d, b = Signal(signed(30)), Signal(signed(27)), Signal(signed(18))
+            a = Signal(signed(30))
+            d = Signal(signed(27))
+            b = Signal(signed(18))
             opmode = Signal(9)
             m.d.comb += [
                 a.eq(self.act1 << PAIR_SHIFT),
@@ -401,7 +406,8 @@ class PlainPair(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        gate_d1, gate_d2 = Signal(init=1), Signal(init=1)
+        gate_d1 = Signal(init=1)
+        gate_d2 = Signal(init=1)
         wgt = Signal(signed(8), reset_less=True)
         m.d.sync += [gate_d1.eq(self.gate), gate_d2.eq(gate_d1)]
         with m.If(~self.gate):

@@ -191,10 +191,10 @@ def changes(dut, vectors, folder):
             await ctx.tick()
 
     sim.add_testbench(bench)
-    with sim.write_vcd(str(path)):
+    with path.open("w") as file, sim.write_vcd(file):
         sim.run()
     header, _, body = path.read_text().partition("$enddefinitions $end")
-    names = dict(re.findall(r"\$var \w+ \d+ (\S+) (\w+)", header))
+    names = dict(re.findall(r"\$var \S+ +\d+ (\S+) (\S+)", header))
     counts = dict.fromkeys(names.values(), -1)  # the first value is not a change
     for line in body.splitlines():
         change = re.match(r"(?:[01x](?=\S)|b[01x]+ )(\S+)$", line)

@@ -1,0 +1,129 @@
+"""The MAC array against numpy: passes back to back, weights changed behind its back."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from skimp.config import CHAIN
+from skimp.configs import PRESETS
+from skimp.pe.array import PeArray
+from skimp.prim.dsp48e2 import SIM_MODEL
+from skimp_sim.bench.vectors import run_vectors
+
+TINY = PRESETS["tiny"]
+PLAIN = replace(TINY, name="plain", packed=False)
+ODD = replace(TINY, name="odd", pixels=3, in_channels=16, out_channels=16)
+NARROW = replace(ODD, name="narrow", pixels=1)
+WIDE = replace(ODD, name="wide", out_channels=32)
+PYSIM = {}
+VERILATOR = {"backend": "verilator"}
+PRIMITIVE = VERILATOR | {"platform": "xilinx", "extra_sources": (SIM_MODEL,)}
+CASES = [
+    pytest.param(TINY, PYSIM, id="tiny-pysim"),
+    pytest.param(PLAIN, PYSIM, id="plain-pysim"),
+    pytest.param(replace(NARROW, packed=False), PYSIM, id="narrow-plain-pysim"),
+    pytest.param(ODD, PYSIM, id="odd-pysim"),
+    pytest.param(PRESETS["small"], VERILATOR, id="small-verilator", marks=pytest.mark.verilog),
+    pytest.param(NARROW, PRIMITIVE, id="narrow-primitive", marks=pytest.mark.verilog),
+    pytest.param(
+        WIDE, VERILATOR, id="wide-verilator", marks=[pytest.mark.verilog, pytest.mark.long]
+    ),
+    pytest.param(ODD, PRIMITIVE, id="odd-primitive", marks=[pytest.mark.verilog, pytest.mark.long]),
+]
+
+
+def pack(values, width):
+    """Pack integers, the first lowest."""
+    return sum((int(v) & ((1 << width) - 1)) << (width * k) for k, v in enumerate(values))
+
+
+def unpack(bits, width, count):
+    fields = [bits >> (width * k) & ((1 << width) - 1) for k in range(count)]
+    return [field - (1 << width) if field >> (width - 1) else field for field in fields]
+
+
+def random_acts(rng, shape):
+    """Return activations of one pass: dense, half zeros, nearly all zeros, or extreme."""
+    kind = rng.integers(4)
+    acts = rng.integers(-255, 256, shape)
+    if kind == 3:
+        return rng.choice((-255, 255), shape)
+    return np.where(rng.random(shape) < (0, 0.5, 0.95)[kind], 0, acts)
+
+
+def random_weights(rng, shape):
+    if rng.random() < 0.3:
+        return rng.choice((-127, 127), shape)
+    return rng.integers(-127, 128, shape)
+
+
+def run_passes(config, body, rng, lengths, *, early_loads):
+    """Run passes back to back; return what came out and what should have, clock by clock."""
+    dut = PeArray(config)
+    px, ci, co = config.pixels, config.in_channels, config.out_channels
+    bounds = CHAIN + 1 + np.cumsum([0, *lengths])
+    num_clocks = int(bounds[-1]) + dut.latency + 4
+    load = np.zeros(num_clocks, int)
+    swap = np.zeros(num_clocks, int)
+    want = np.zeros((num_clocks, px, co), int)
+    acts = np.zeros((num_clocks, px, ci), int)
+    bus = [int.from_bytes(rng.bytes(co * ci), "little") for _ in range(num_clocks)]
+    loaded = -CHAIN
+    for p, (start, end) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+        weights = random_weights(rng, (co, ci))
+        here = random_acts(rng, (end - start, px, ci))
+        if p == 2:  # the largest sums, next to the smallest ones
+            weights = np.where(np.arange(co) % 2, 127, -127)[:, None].repeat(ci, axis=1)
+            here = np.where(np.arange(end - start) % 2, 255, -255)[:, None, None] * np.ones(
+                (px, ci), int
+            )
+        earliest = max(int(bounds[p - 1]) if p else 0, loaded + CHAIN)
+        loaded = earliest if early_loads else int(rng.integers(earliest, start))
+        load[loaded] = swap[start] = 1
+        bus[loaded : loaded + CHAIN] = [pack(weights.ravel(), 8)] * CHAIN
+        acts[start:end] = here
+        want[start:end] = acts[start:end] @ weights.T
+    vectors = [
+        {f"act__{i}": pack(acts[t, i], 9) for i in range(px)}
+        | {"wgt": bus[t], "wgt_load": int(load[t]), "wgt_swap": int(swap[t])}
+        for t in range(num_clocks)
+    ]
+    got = run_vectors(dut, vectors, [f"dot__{i}" for i in range(px)], **body)
+    dots = np.array([[unpack(v, dut.dot_bits, co) for v in sample.values()] for sample in got])
+    return dots[dut.latency :], want[: num_clocks - dut.latency]
+
+
+@pytest.mark.parametrize("early_loads", [True, False])
+@pytest.mark.parametrize(("config", "body"), CASES)
+def test_passes(config, body, early_loads):
+    seed = 11 + early_loads
+    rng = np.random.default_rng(seed)
+    # The shortest pass that a load fits into, again and again, then any length.
+    lengths = [CHAIN] * 6 + rng.integers(CHAIN, 30, 20).tolist()
+    got, want = run_passes(config, body, rng, lengths, early_loads=early_loads)
+    wrong = np.argwhere(got != want)
+    assert not wrong.size, f"seed {seed}: first wrong (clock, pixel, channel) {wrong[0]}"
+    assert abs(want).max() == 127 * 255 * config.in_channels  # the extremes were among them
+
+
+@pytest.mark.parametrize("config", [TINY, PLAIN, ODD], ids=lambda c: c.name)
+def test_latency(config):
+    dut = PeArray(config)
+    ones = pack([1] * (config.in_channels * config.out_channels), 8)
+    last = config.pixels - 1
+    vectors = [{"wgt": ones, "wgt_load": 1}, {"wgt_load": 0}] + [{}] * (CHAIN - 1)
+    vectors += [{"wgt_swap": 1}, {"wgt_swap": 0}] + [{}] * 20
+    start = len(vectors)
+    vectors += [{f"act__{last}": pack([3] * config.in_channels, 9)}, {f"act__{last}": 0}]
+    vectors += [{}] * 30
+    got = run_vectors(dut, vectors, [f"dot__{last}"])[start:]
+    dots = [unpack(sample[f"dot__{last}"], dut.dot_bits, config.out_channels) for sample in got]
+    busy = [t for t, row in enumerate(dots) if any(row)]
+    assert busy == [dut.latency]
+    assert dots[dut.latency] == [3 * config.in_channels] * config.out_channels
+
+
+def test_arguments():
+    with pytest.raises(TypeError, match="config must be a Config, not 'tiny'"):
+        PeArray("tiny")
