@@ -30,16 +30,18 @@ class Net:
         scale = np.atleast_1d(np.float32(self.scale() if scale is None else scale))
         if zero_point is None:
             zero_point = self.zero_point() if dtype == np.int8 else 0
-        quant = Quant(
-            scale=scale, zero_point=np.full(scale.size, zero_point, np.int64), axis=axis
-        )
+        quant = Quant(scale=scale, zero_point=np.full(scale.size, zero_point, np.int64), axis=axis)
         if dtype in (np.float32,):
             quant = None
         index = len(self.graph.tensors)
         self.graph.tensors.append(
             Tensor(
-                index=index, name=f"t{index}", shape=tuple(int(n) for n in shape),
-                dtype=np.dtype(dtype), quant=quant, data=data,
+                index=index,
+                name=f"t{index}",
+                shape=tuple(int(n) for n in shape),
+                dtype=np.dtype(dtype),
+                quant=quant,
+                data=data,
             )
         )
         return index
@@ -85,7 +87,10 @@ class Net:
     def op(self, kind, inputs, outputs, **attrs):
         self.graph.ops.append(
             Op(
-                index=len(self.graph.ops), kind=kind, inputs=tuple(inputs), outputs=tuple(outputs),
+                index=len(self.graph.ops),
+                kind=kind,
+                inputs=tuple(inputs),
+                outputs=tuple(outputs),
                 attrs=attrs,
             )
         )
@@ -96,8 +101,20 @@ class Net:
 
 
 def conv_net(
-    rng, *, height, width, c, k, r, s, stride=(1, 1), padding="same", depthwise=False,
-    activation=None, in_zp=None, multiplier=1,
+    rng,
+    *,
+    height,
+    width,
+    c,
+    k,
+    r,
+    s,
+    stride=(1, 1),
+    padding="same",
+    depthwise=False,
+    activation=None,
+    in_zp=None,
+    multiplier=1,
 ):
     """A convolution; `k` is ignored where depthwise."""
     net = Net(rng, "depthwise" if depthwise else "conv")
@@ -117,7 +134,11 @@ def conv_net(
         p, q = (height - r) // stride[0] + 1, (width - s) // stride[1] + 1
     y = net.tensor((1, p, q, k))
     attrs = dict(
-        stride_h=stride[0], stride_w=stride[1], dilation_h=1, dilation_w=1, padding=padding,
+        stride_h=stride[0],
+        stride_w=stride[1],
+        dilation_h=1,
+        dilation_w=1,
+        padding=padding,
         activation=net.activation() if activation is None else activation,
     )
     if depthwise:
@@ -136,27 +157,48 @@ def pool_net(rng, *, kind, height, width, c, r, s, stride=(1, 1), padding="same"
     quant = net.graph.tensors[x]
     y = net.tensor((1, p, q, c), scale=quant.scale, zero_point=quant.zero_point)
     net.op(
-        kind, (x,), (y,), filter_h=r, filter_w=s, stride_h=stride[0], stride_w=stride[1],
-        padding=padding, activation=net.activation(),
+        kind,
+        (x,),
+        (y,),
+        filter_h=r,
+        filter_w=s,
+        stride_h=stride[0],
+        stride_w=stride[1],
+        padding=padding,
+        activation=net.activation(),
     )
     return net.done((x,), (y,))
 
 
 def random_net(rng, kind):
     """One operator of a kind with everything else random."""
-    size = lambda high: int(rng.integers(1, high + 1))  # noqa: E731
+    size = lambda high: int(rng.integers(1, high + 1))
     height, width, c = size(9), size(11), size(21)
     if kind in ("conv", "depthwise"):
         r, s = size(min(5, height)), size(min(5, width))
         return conv_net(
-            rng, height=height, width=width, c=c, k=size(35), r=r, s=s,
-            stride=(size(3), size(3)), padding=str(rng.choice(["same", "valid"])),
-            depthwise=kind == "depthwise", multiplier=int(rng.choice([1, 1, 2, 3])),
+            rng,
+            height=height,
+            width=width,
+            c=c,
+            k=size(35),
+            r=r,
+            s=s,
+            stride=(size(3), size(3)),
+            padding=str(rng.choice(["same", "valid"])),
+            depthwise=kind == "depthwise",
+            multiplier=int(rng.choice([1, 1, 2, 3])),
         )
     if kind in ("avg_pool", "max_pool"):
         return pool_net(
-            rng, kind=kind, height=height, width=width, c=c, r=size(min(4, height)),
-            s=size(min(4, width)), stride=(size(3), size(3)),
+            rng,
+            kind=kind,
+            height=height,
+            width=width,
+            c=c,
+            r=size(min(4, height)),
+            s=size(min(4, width)),
+            stride=(size(3), size(3)),
             padding=str(rng.choice(["same", "valid"])),
         )
     net = Net(rng, kind)
@@ -217,9 +259,7 @@ def random_net(rng, kind):
         out = size(12), size(12)
         align, half = [(False, False), (True, False), (False, True)][rng.integers(3)]
         y = net.tensor((1, *out, c), **same)
-        net.op(
-            kind, (x, net.plain(out)), (y,), align_corners=align, half_pixel_centers=half
-        )
+        net.op(kind, (x, net.plain(out)), (y,), align_corners=align, half_pixel_centers=half)
     elif kind in ("softmax", "logistic"):
         y = net.tensor(shape, scale=1 / 256, zero_point=-128)
         net.op(kind, (x,), (y,), **({"beta": 1.0} if kind == "softmax" else {}))
@@ -260,6 +300,6 @@ def random_inputs(rng, graph):
         elif kind == 1:
             values = rng.choice(np.array([info.min, info.max], tensor.dtype), tensor.shape)
         elif kind == 2 and len(tensor.shape) == 4:
-            values[:, :: 2] = tensor.zero_point  # all-zero rows
+            values[:, ::2] = tensor.zero_point  # all-zero rows
         inputs.append(values)
     return inputs

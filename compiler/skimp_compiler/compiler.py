@@ -117,7 +117,9 @@ def write_program(program: Program, folder: str | Path) -> list[Path]:
             for name in files:
                 os.replace(Path(scratch) / name, folder / name)
     except OSError as error:
-        raise ModelError(f"{folder}: cannot be written ({error.strerror}); choose another") from error
+        raise ModelError(
+            f"{folder}: cannot be written ({error.strerror}); choose another"
+        ) from error
     return [folder / name for name in files]
 
 
@@ -132,8 +134,6 @@ def _memory_map(program: Program) -> dict:
             for address, size, what in program.memory_map
         ],
         "tensors": [asdict(place) for place in program.tensors.values()],
-        "steps": [
-            {"kind": type(step).__name__, **asdict(step)} for step in program.steps
-        ],
+        "steps": [{"kind": type(step).__name__, **asdict(step)} for step in program.steps],
         "layers": [asdict(layer) for layer in program.layers],
     }

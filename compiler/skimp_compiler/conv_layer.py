@@ -152,17 +152,20 @@ def choose_tiling(spec: ConvSpec, config: Config) -> ConvTiling:
                     first = tile_beats + wgt_beats // k_blocks
                 cost = (max(beats, cycles) + first, beats)
                 if best is None or cost < best[0]:
-                    best = cost, ConvTiling(
-                        rows=rows,
-                        cols=cols,
-                        psum_rows=psum_rows,
-                        psum_cols=psum_cols,
-                        chunk_blocks=chunk_blocks,
-                        chunk_r=chunk_r,
-                        ifmap_slots=slots,
-                        streamed=kind == "streamed",
-                        wgt_slots=wgt_slots,
-                        group_blocks=group,
+                    best = (
+                        cost,
+                        ConvTiling(
+                            rows=rows,
+                            cols=cols,
+                            psum_rows=psum_rows,
+                            psum_cols=psum_cols,
+                            chunk_blocks=chunk_blocks,
+                            chunk_r=chunk_r,
+                            ifmap_slots=slots,
+                            streamed=kind == "streamed",
+                            wgt_slots=wgt_slots,
+                            group_blocks=group,
+                        ),
                     )
     if best is None:
         raise ModelError(
@@ -348,9 +351,7 @@ class _ConvEmitter:
         """Load the weights of output channel blocks that stay together."""
         per_k = self.c_blocks * self.taps
         self.wgt.begin_fill()
-        self._load_weights(
-            first_block=blocks.start * per_k, num_blocks=len(blocks) * per_k, word=0
-        )
+        self._load_weights(first_block=blocks.start * per_k, num_blocks=len(blocks) * per_k, word=0)
         self.wgt.end_fill()
         self.resident = set(blocks)
         self.group_start = blocks.start

@@ -94,7 +94,10 @@ class _DepthwiseEmitter:
                 f"{config.dw_wgt_depth} words of config {config.name}: raise dw_wgt_depth"
             )
         self.out = DrainStore(emitter, config, requant=spec.requant, output=spec.output)
-        self.ifmap = emitter.buffer("ifmap", num_slots=2)
+        # Two tiles in turn where a tile of one pixel fits half of the buffer, else one.
+        self.ifmap_slots = 2 if self._geometry(1, 1).block_words <= self.capacity // 2 else 1
+        self.slot_words = self.capacity // self.ifmap_slots
+        self.ifmap = emitter.buffer("ifmap", num_slots=self.ifmap_slots)
         # Weights of all blocks at once where they fit, else of some blocks in turn.
         self.wgt_blocks = min(self.num_blocks, config.dw_wgt_depth // self.taps)
         slots = 1
@@ -128,31 +131,31 @@ class _DepthwiseEmitter:
         )
 
     def _tile_size(self, region: Region) -> tuple[int, int, int]:
-        """Return rows, cols and channel blocks of an input tile that fits half of the buffer."""
-        half = self.capacity // 2
+        """Return rows, cols and channel blocks of an input tile that fits a slot."""
+        room = self.slot_words
         limit = self.config.tile_pixels
         cols = _ceil(region.cols, _ceil(region.cols, limit))
-        while cols > 1 and self._geometry(1, cols).block_words > half:
+        while cols > 1 and self._geometry(1, cols).block_words > room:
             cols = _ceil(cols, 2)
-        if self._geometry(1, cols).block_words > half:
+        if self._geometry(1, cols).block_words > room:
             raise ModelError(
                 f"{self.spec.name}: one {self.spec.window.r}x{self.spec.window.s} window does not "
-                f"fit half of the ifmap buffer of config {self.config.name} ({half} words): "
+                f"fit the ifmap buffer of config {self.config.name} ({room} words): "
                 "raise ifmap_depth"
             )
         rows = 1
-        while rows < region.rows and self._geometry(rows + 1, cols).block_words <= half:
+        while rows < region.rows and self._geometry(rows + 1, cols).block_words <= room:
             rows += 1
         psum_rows = max(1, limit // cols)
         if psum_rows < rows < region.rows:
             rows -= rows % psum_rows
-        blocks = max(1, min(self.num_blocks, half // self._geometry(rows, cols).block_words))
+        blocks = max(1, min(self.num_blocks, room // self._geometry(rows, cols).block_words))
         return rows, cols, blocks
 
     def _input_tile(self, region, y0, x0, rows, cols, b0, num_b) -> None:
         spec, config = self.spec, self.config
         geometry = self._geometry(rows, cols)
-        base = self.ifmap.begin_fill() * (self.capacity // 2)
+        base = self.ifmap.begin_fill() * self.slot_words
         load = self.emitter.add(
             Opcode.LOAD_IFMAP,
             **spec.input.load(
@@ -184,7 +187,9 @@ class _DepthwiseEmitter:
                     max_mode=int(spec.max_mode),
                     unit_wgt=int(spec.wgt_addr is None),
                     wgt_base=wgt_word,
-                    ci_last=min(config.in_channels, spec.num_channels - (b0 + b) * config.in_channels),
+                    ci_last=min(
+                        config.in_channels, spec.num_channels - (b0 + b) * config.in_channels
+                    ),
                 )
                 self.out.psum.fill(command)
                 self.ifmap.use(command)

@@ -9,7 +9,7 @@ from skimp_compiler.emitter import Emitter
 from skimp_compiler.geometry import TileGeometry, Window
 from skimp_compiler.plane import Planes
 
-__all__ = ["ElementwiseSpec", "TABLE_ENTRIES", "emit_elementwise"]
+__all__ = ["TABLE_ENTRIES", "ElementwiseSpec", "emit_elementwise"]
 
 TABLE_ENTRIES = 256
 

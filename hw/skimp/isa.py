@@ -16,6 +16,8 @@ __all__ = [
     "COMMAND_BYTES",
     "COMMAND_WORDS",
     "ERROR_HELP",
+    "MAX_SHIFT",
+    "MIN_SHIFT",
     "Command",
     "CommandError",
     "Error",
@@ -96,6 +98,10 @@ class Rounding(enum.IntEnum):
     DOUBLE = 0
     SINGLE = 1
     AWAY = 2
+
+
+MIN_SHIFT, MAX_SHIFT = -31, 7
+"""Shifts that requantisation takes (positive: left, before the multiplication)."""
 
 
 class Error(enum.IntEnum):

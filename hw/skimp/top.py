@@ -75,18 +75,14 @@ class Core(wiring.Component):
         m.submodules.writer = writer = AxiWriter(cfg)
         m.submodules.load = load = LoadUnit(cfg)
         m.submodules.compute = compute = ComputeUnit(cfg)
-        m.submodules.drain = drain = DrainUnit(
-            cfg, psum_read_latency=compute.psum_read_latency
-        )
+        m.submodules.drain = drain = DrainUnit(cfg, psum_read_latency=compute.psum_read_latency)
         m.submodules.ofmap = ofmap = OfmapGlb(cfg)
         m.submodules.store = store = StoreUnit(cfg)
 
         # Control
         for name in ("start", "step", "resume", "program_addr"):
             m.d.comb += getattr(seq, name).eq(getattr(self, name))
-        for name in (
-            "busy done paused error event error_code error_info layer_id".split()
-        ):
+        for name in "busy done paused error event error_code error_info layer_id".split():
             m.d.comb += getattr(self, name).eq(getattr(seq, name))
         units = {Unit.LOAD: load, Unit.COMPUTE: compute, Unit.DRAIN: drain, Unit.STORE: store}
         for u, unit in enumerate(UNIT_ORDER):
@@ -151,9 +147,9 @@ class Core(wiring.Component):
             ("elementwise", compute.inc_elementwise),
             (
                 "stall_dram_write",
-                waiting & (seq.wait_psum | seq.wait_read & load.idle) & (
-                    seq.wait_store | drain.idle & ~store.idle
-                ),
+                waiting
+                & (seq.wait_psum | seq.wait_read & load.idle)
+                & (seq.wait_store | drain.idle & ~store.idle),
             ),
             ("stall_drain", waiting & (seq.wait_psum | seq.wait_read & load.idle & ~drain.idle)),
             ("stall_dram_read", waiting & seq.wait_read & ~load.idle),

@@ -185,9 +185,9 @@ class FunctionalModel:
                 + np.arange(f.seg_beats)[None, None, :] * cfg.word_bytes
             ).reshape(-1)
             values = self._dram_words(at)
-            tile[
-                :, f.pad_top : f.pad_top + f.num_rows, f.pad_left : f.pad_left + f.num_cols
-            ] = values.reshape(f.num_blocks, f.num_rows, f.num_cols, -1)
+            tile[:, f.pad_top : f.pad_top + f.num_rows, f.pad_left : f.pad_left + f.num_cols] = (
+                values.reshape(f.num_blocks, f.num_rows, f.num_cols, -1)
+            )
         self._write("ifmap", words.reshape(-1))
         self.ifmap[words.reshape(-1)] = tile.reshape(-1, cfg.in_channels)
         self._counts.dram_read_bytes["ifmap"] += beats * cfg.word_bytes
@@ -198,9 +198,11 @@ class FunctionalModel:
         width = self.config.word_bytes
         if (at % width).any() or at.min() < 0 or at.max() + width > self.dram.size:
             self._fail(f"reads DRAM bytes {at.min():#x} to {at.max() + width:#x}")
-        return self.dram[: self.dram.size // width * width].view(np.int8).reshape(-1, width)[
-            at // width
-        ]
+        return (
+            self.dram[: self.dram.size // width * width]
+            .view(np.int8)
+            .reshape(-1, width)[at // width]
+        )
 
     def _load_linear(self, f) -> None:
         cfg = self.config
@@ -249,9 +251,7 @@ class FunctionalModel:
         """Flat word of every tap [c, r, s] for pixel 0."""
 
         def walk(count, inc, wrap, stride):
-            steps = [
-                self._flat(wrap if (k + 1) % stride == 0 else inc) for k in range(count - 1)
-            ]
+            steps = [self._flat(wrap if (k + 1) % stride == 0 else inc) for k in range(count - 1)]
             return np.concatenate(([0], np.cumsum(steps))).astype(np.int64)
 
         base = (f.ifmap_base & 0xFFFF) * self.config.pixels + (f.ifmap_base >> 16)

@@ -59,8 +59,17 @@ class Report:
 
     @classmethod
     def of(
-        cls, graph: Graph, program: Program, result: RunResult, *, engine, functional, golden,
-        litert, labels, wall_seconds,
+        cls,
+        graph: Graph,
+        program: Program,
+        result: RunResult,
+        *,
+        engine,
+        functional,
+        golden,
+        litert,
+        labels,
+        wall_seconds,
     ) -> "Report":
         """Put together what a run left.
 
@@ -92,8 +101,13 @@ class Report:
         }
         output = top_answers(graph, result.values[graph.outputs[0]], labels)
         return cls(
-            model=graph.name, engine=engine, config=program.config, rows=rows, output=output,
-            bit_exact=exact, wall_seconds=wall_seconds,
+            model=graph.name,
+            engine=engine,
+            config=program.config,
+            rows=rows,
+            output=output,
+            bit_exact=exact,
+            wall_seconds=wall_seconds,
         )
 
     @property

@@ -43,8 +43,18 @@ def model_labels(name: str, graph: Graph) -> list[str] | None:
 
 
 def run_model(
-    graph: Graph, path: Path, inputs: list, config: Config, *, engine: str, checked: bool,
-    waves=None, names=None, on_start=None, on_layer=None, on_poll=None,
+    graph: Graph,
+    path: Path,
+    inputs: list,
+    config: Config,
+    *,
+    engine: str,
+    checked: bool,
+    waves=None,
+    names=None,
+    on_start=None,
+    on_layer=None,
+    on_poll=None,
 ) -> Report:
     """Compile and run a network; return what happened.
 
@@ -90,6 +100,12 @@ def run_model(
         verdicts["golden"] = check(program, result.values, golden)
         verdicts["litert"] = check(program, result.values, run_litert(path, inputs))
     return Report.of(
-        graph, program, result, engine=engine, functional=functional, labels=names,
-        wall_seconds=wall_seconds, **verdicts,
+        graph,
+        program,
+        result,
+        engine=engine,
+        functional=functional,
+        labels=names,
+        wall_seconds=wall_seconds,
+        **verdicts,
     )

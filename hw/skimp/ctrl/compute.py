@@ -12,7 +12,7 @@ from skimp.feed.pixel_lanes import PixelLanes
 from skimp.feed.tap_walk import TapWalk
 from skimp.isa import Opcode
 
-__all__ = ["ComputeControl", "IssueLayout", "MIN_PASS"]
+__all__ = ["MIN_PASS", "ComputeControl", "IssueLayout"]
 
 MIN_PASS = CHAIN
 """Shortest pass in clocks: the next weights enter a chain slice by slice, one a clock."""
@@ -154,9 +154,7 @@ class ComputeControl(wiring.Component):
             m.d.sync += [pixels_left.eq(conv.num_pixels), group.eq(0)]
         with m.Elif(advance):
             m.d.sync += group.eq(group + 1)
-            m.d.sync += pixels_left.eq(
-                Mux(pixels_left > cfg.pixels, pixels_left - cfg.pixels, 0)
-            )
+            m.d.sync += pixels_left.eq(Mux(pixels_left > cfg.pixels, pixels_left - cfg.pixels, 0))
 
         with m.FSM(name="state"):
             with m.State("IDLE"):

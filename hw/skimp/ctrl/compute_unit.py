@@ -54,9 +54,7 @@ class ComputeUnit(wiring.Component):
         self._ew = ElementwiseUnit(config)
         self._psums = [PsumSpad(config) for _ in range(config.pixels)]
         self._feed_latency = IfmapGlb.latency + IfmapFeed.latency
-        slowest = max(
-            self._array.latency, self._dw.latency, self._ew.latency + config.pixels
-        )
+        slowest = max(self._array.latency, self._dw.latency, self._ew.latency + config.pixels)
         self.flight_cycles = 1 + self._feed_latency + slowest + self._psums[0].write_latency
         self.psum_read_latency = self._psums[0].read_latency
         super().__init__(
@@ -100,9 +98,7 @@ class ComputeUnit(wiring.Component):
         m.submodules.wgt_spad = wgt_spad = WideRam(
             lanes=cfg.wgt_block_beats, lane_width=cfg.bus_bits, depth=cfg.wgt_depth
         )
-        m.submodules.dw_wgt_spad = dw_wgt_spad = Ram1R1W(
-            width=cfg.bus_bits, depth=cfg.dw_wgt_depth
-        )
+        m.submodules.dw_wgt_spad = dw_wgt_spad = Ram1R1W(width=cfg.bus_bits, depth=cfg.dw_wgt_depth)
 
         wiring.connect(m, wiring.flipped(self.command), control.command)
         issue = control.issue

@@ -11,7 +11,7 @@ from skimp.ctrl.semaphores import Semaphores
 from skimp.dma.axi import SegmentLayout
 from skimp.isa import COMMAND_BYTES, COMMANDS, Error, Opcode, Semaphore, Unit
 
-__all__ = ["NUM_UNITS", "Sequencer", "UNIT_ORDER"]
+__all__ = ["NUM_UNITS", "UNIT_ORDER", "Sequencer"]
 
 UNIT_ORDER = (Unit.LOAD, Unit.COMPUTE, Unit.DRAIN, Unit.STORE)
 NUM_UNITS = len(UNIT_ORDER)
@@ -178,9 +178,9 @@ class Sequencer(wiring.Component):
         position = Signal(32)
         quiet = Signal()
         queues_empty = Cat(~fifo.r_rdy & (fifo.level == 0) for fifo in fifos).all()
-        m.d.comb += quiet.eq(queues_empty & self.idles.all() & Cat(
-            *(post == 0 for post in self.posts)
-        ).all())
+        m.d.comb += quiet.eq(
+            queues_empty & self.idles.all() & Cat(*(post == 0 for post in self.posts)).all()
+        )
         for fifo in fifos:
             m.d.comb += fifo.w_data.eq(head)
 

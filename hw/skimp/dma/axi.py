@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["Axi4", "AxiLite", "RESP_OKAY", "RESP_SLVERR", "SegmentLayout", "burst_split"]
+__all__ = ["RESP_OKAY", "RESP_SLVERR", "Axi4", "AxiLite", "SegmentLayout", "burst_split"]
 
 RESP_OKAY = 0
 RESP_SLVERR = 2

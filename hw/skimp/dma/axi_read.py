@@ -71,7 +71,10 @@ class AxiReader(wiring.Component):
         )
         outstanding = Signal(range(cfg.reads_outstanding + 1))
         burst = burst_split(
-            m, addr=addr, beats_left=beats_left, burst_beats=cfg.burst_beats,
+            m,
+            addr=addr,
+            beats_left=beats_left,
+            burst_beats=cfg.burst_beats,
             beat_bytes=cfg.word_bytes,
         )
 

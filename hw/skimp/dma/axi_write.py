@@ -64,7 +64,10 @@ class AxiWriter(wiring.Component):
         beats_left = Signal(24, reset_less=True)
         outstanding = Signal(range(cfg.writes_outstanding + 1))
         burst = burst_split(
-            m, addr=addr, beats_left=beats_left, burst_beats=cfg.burst_beats,
+            m,
+            addr=addr,
+            beats_left=beats_left,
+            burst_beats=cfg.burst_beats,
             beat_bytes=cfg.word_bytes,
         )
 

@@ -3,7 +3,7 @@
 from amaranth import *
 from amaranth.lib import data
 
-__all__ = ["BANK_BITS", "GlbAddress", "ROW_BITS", "glb_add"]
+__all__ = ["BANK_BITS", "ROW_BITS", "GlbAddress", "glb_add"]
 
 ROW_BITS = 16
 BANK_BITS = 4

@@ -71,9 +71,7 @@ class IfmapFeed(wiring.Component):
                     m.d.sync += self.act[i][c].eq(value - self.in_zp)
                 with m.Else():
                     m.d.sync += self.act[i][c].eq(0)
-                m.d.sync += zeros[c].eq(
-                    (value == self.in_zp) & self.lane_en[i] & self.ci_en[c]
-                )
+                m.d.sync += zeros[c].eq((value == self.in_zp) & self.lane_en[i] & self.ci_en[c])
             count = Signal(range(channels + 1), name=f"zero_count_{i}", reset_less=True)
             m.d.sync += count.eq(_popcount(zeros))
             counts.append(count)

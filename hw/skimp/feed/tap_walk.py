@@ -50,7 +50,14 @@ class TapWalk(wiring.Component):
             {
                 **{
                     name: In(GlbAddress)
-                    for name in ("ifmap_base", "inc_s", "inc_s_wrap", "inc_r", "inc_r_wrap", "inc_c")
+                    for name in (
+                        "ifmap_base",
+                        "inc_s",
+                        "inc_s_wrap",
+                        "inc_r",
+                        "inc_r_wrap",
+                        "inc_c",
+                    )
                 },
                 "num_c": In(16),
                 "num_r": In(16),

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from skimp.config import Config
 from skimp.feed.pipe import delay
-from skimp.isa import Rounding
+from skimp.isa import MAX_SHIFT, Rounding
 
 __all__ = ["Requant", "RequantLane"]
 
@@ -18,7 +18,7 @@ class RequantLane(wiring.Component):
     -------
     acc : In(signed(32))
     bias, mult : In(signed(32)), shift : In(signed(7))
-        Held while data is in the pipeline; mult is not negative, shift from -31 to 1.
+        Held while data is in the pipeline; mult is not negative, shift from MIN_SHIFT to MAX_SHIFT.
     mode : In(2)
         Rounding.
     out_zp, act_min, act_max : In(signed(8))
@@ -62,11 +62,11 @@ class RequantLane(wiring.Component):
             s1_negative.eq(away & (self.acc < 0)),
         ]
 
-        # Stage 2: left shift (0 or 1 bit; int32 wraps), only where rounding is double.
-        left = Signal()
+        # Stage 2: left shift (int32 wraps), only where rounding is double.
+        left = Signal(range(MAX_SHIFT + 1))
         s2_x = Signal(signed(32), reset_less=True)
-        m.d.comb += left.eq(double & (self.shift > 0))
-        m.d.sync += s2_x.eq(Mux(left, s1_x << 1, s1_x))
+        m.d.comb += left.eq(Mux(double & (self.shift > 0), self.shift, 0))
+        m.d.sync += s2_x.eq(s1_x << left)
 
         # Stages 3 and 4: product from two halves of the multiplier.
         s3_low = Signal(signed(49), reset_less=True)
@@ -80,7 +80,7 @@ class RequantLane(wiring.Component):
 
         # Stage 5: what is added before the first shift: half of 2^31 (one less below 0, because
         # the division truncates), half of the last place kept, or nothing.
-        total_shift = Signal(6)  # 31 - shift of the single roundings: 30 to 62
+        total_shift = Signal(6)  # 31 - shift of the single roundings: 24 to 62
         s5_sum = Signal(signed(64), reset_less=True)
         half = Signal(signed(64))
         negative = s4_product < 0
@@ -98,8 +98,8 @@ class RequantLane(wiring.Component):
             with m.Default():
                 m.d.sync += s5_sum.eq(s4_product)
 
-        # Stage 6: first shift; 30 to 62 bits.
-        s6_x = Signal(signed(34), reset_less=True)
+        # Stage 6: first shift; at least 24 bits.
+        s6_x = Signal(signed(40), reset_less=True)
         m.d.sync += s6_x.eq(Mux(double, s5_sum >> 31, s5_sum >> total_shift))
 
         # Stage 7: rounding right shift of the double rounding, half away from zero.
@@ -107,7 +107,7 @@ class RequantLane(wiring.Component):
         mask = Signal(32)
         remainder = Signal(32)
         threshold = Signal(33)
-        s7_x = Signal(signed(34), reset_less=True)
+        s7_x = Signal(signed(40), reset_less=True)
         s7_up = Signal(reset_less=True)
         m.d.comb += [
             right.eq(Mux(double & (self.shift < 0), -self.shift, 0)),
@@ -118,8 +118,8 @@ class RequantLane(wiring.Component):
         m.d.sync += [s7_x.eq(s6_x >> right), s7_up.eq(remainder > threshold)]
 
         # Stage 8: round up, sign back, zero point. Stage 9: clamp.
-        rounded = Signal(signed(35))
-        s8_x = Signal(signed(36), reset_less=True)
+        rounded = Signal(signed(41))
+        s8_x = Signal(signed(42), reset_less=True)
         s8_negative = delay(m, s1_negative, 6, name="negative", reset_less=True)
         m.d.comb += rounded.eq(s7_x + (s7_up & double))
         m.d.sync += s8_x.eq(Mux(s8_negative, -rounded, rounded) + self.out_zp)

@@ -109,6 +109,8 @@ module DSP48E2 #(
     input  wire        RSTM,
     input  wire        RSTP
 );
+    /*verilator no_inline_module*/  // one copy for all slices: builds faster
+
     // ---- Attributes that this model cannot honour -------------------------------------------
     initial begin
         if (USE_SIMD != "ONE48") $fatal(1, "DSP48E2 model: USE_SIMD must be ONE48");

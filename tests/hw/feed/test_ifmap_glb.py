@@ -4,11 +4,11 @@ import dataclasses
 import random
 
 import pytest
-from skimp_sim.bench.vectors import run_vectors
 
 from skimp.configs import PRESETS
 from skimp.feed.ifmap_feed import IfmapFeed
 from skimp.feed.ifmap_glb import IfmapGlb
+from skimp_sim.bench.vectors import run_vectors
 
 BACKENDS = ["pysim", pytest.param("verilator", marks=pytest.mark.verilog)]
 
@@ -71,7 +71,10 @@ def test_feed_subtracts_the_zero_point_and_counts_gated_macs(pixels, backend):
         ]
         vectors.append(
             dict(
-                in_zp=zp & 0xFF, lane_en=enabled, ci_en=real, macs_per_act=macs,
+                in_zp=zp & 0xFF,
+                lane_en=enabled,
+                ci_en=real,
+                macs_per_act=macs,
                 **{
                     f"data__{i}": sum((v & 0xFF) << 8 * c for c, v in enumerate(word))
                     for i, word in enumerate(values)

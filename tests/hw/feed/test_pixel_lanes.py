@@ -3,16 +3,14 @@
 import dataclasses
 
 import pytest
-from skimp_sim.bench.vectors import run_vectors
 
 from skimp.configs import PRESETS
 from skimp.feed.pixel_lanes import PixelLanes
+from skimp_sim.bench.vectors import run_vectors
 
 
 def expected_rows(pixels, tile_q, row_step, group):
-    return [
-        (group + (group * pixels + i) // tile_q * row_step) & 0xFFFF for i in range(pixels)
-    ]
+    return [(group + (group * pixels + i) // tile_q * row_step) & 0xFFFF for i in range(pixels)]
 
 
 @pytest.mark.parametrize("backend", ["pysim", pytest.param("verilator", marks=pytest.mark.verilog)])

@@ -4,11 +4,11 @@ import dataclasses
 import random
 
 import pytest
-from skimp_sim.bench.vectors import run_vectors
 
 from skimp.configs import PRESETS
 from skimp.feed.tap_walk import TapWalk
 from skimp.isa import glb_address
+from skimp_sim.bench.vectors import run_vectors
 
 
 def taps(*, num_c, num_r, num_s, stride_h, stride_w, plane, pitch, base):
@@ -33,7 +33,7 @@ def test_walk(pixels, backend):
         num_c, num_r, num_s = (rng.randint(1, 4) for _ in range(3))
         stride_h, stride_w = rng.randint(1, 3), rng.randint(1, 3)
         plane, pitch, base = rng.randint(20, 90), rng.randint(4, 20), rng.randint(0, 200)
-        glb = lambda words: glb_address(words, pixels)  # noqa: E731
+        glb = lambda words: glb_address(words, pixels)
         fields = dict(
             ifmap_base=glb(base),
             inc_s=glb(plane),
@@ -41,13 +41,25 @@ def test_walk(pixels, backend):
             inc_r=glb(stride_w * plane),
             inc_r_wrap=glb(pitch - (stride_h - 1) * stride_w * plane),
             inc_c=glb(stride_h * stride_w * plane),
-            num_c=num_c, num_r=num_r, num_s=num_s, stride_h=stride_h, stride_w=stride_w,
+            num_c=num_c,
+            num_r=num_r,
+            num_s=num_s,
+            stride_h=stride_h,
+            stride_w=stride_w,
         )
         vectors.append({**fields, "start": 1, "advance": 0})
         expected.append(None)
         flat = list(
-            taps(num_c=num_c, num_r=num_r, num_s=num_s, stride_h=stride_h, stride_w=stride_w,
-                 plane=plane, pitch=pitch, base=base)
+            taps(
+                num_c=num_c,
+                num_r=num_r,
+                num_s=num_s,
+                stride_h=stride_h,
+                stride_w=stride_w,
+                plane=plane,
+                pitch=pitch,
+                base=base,
+            )
         )
         for n, word in enumerate(flat + flat[:2]):  # behind the last tap it starts again
             k = n % len(flat)

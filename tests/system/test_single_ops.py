@@ -1,0 +1,116 @@
+"""Single operators, random and awkward shapes: compiler and RTL against the golden model.
+
+On the RTL every AXI channel stalls at random, in every combination over the seeds.
+"""
+
+import itertools
+
+import numpy as np
+import pytest
+from netlib import KINDS, conv_net, pool_net, random_inputs, random_net
+from testconfigs import ODD, WIDE
+
+from skimp.configs import PRESETS
+from skimp_compiler.compiler import compile_graph
+from skimp_sim.bench.rtl import Channel
+from skimp_sim.executor import run_program
+from skimp_sim.golden.network import run_graph
+from skimp_sim.rtl_engine import RtlEngine
+
+ON_HARDWARE = (
+    "conv depthwise fully_connected add sub avg_pool max_pool mean pad concat logistic"
+).split()
+
+STALLS = list(itertools.product((0, 100, 700), repeat=3))
+"""Per mille of stalled clocks: read side, write side, answers."""
+
+
+def compare(graph, config, seed, *, rtl=False):
+    """Run a graph and hold every value that the program leaves against the golden model."""
+    rng = np.random.default_rng(seed)
+    inputs = random_inputs(rng, graph)
+    golden = run_graph(graph, inputs)
+    program = compile_graph(graph, config)
+    engine = None
+    if rtl:
+        engine = RtlEngine(program)
+        read, write, answer = STALLS[seed % len(STALLS)]
+        for channel, share in zip(Channel, (read, read, write, write, answer)):
+            engine.sim.stall(channel, share, seed + 1)
+    result = run_program(graph, program, inputs, engine=engine)
+    for index, value in result.values.items():
+        np.testing.assert_array_equal(
+            value, golden[index], err_msg=f"seed {seed}, config {config.name}, tensor {index}"
+        )
+    return program, result
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("config", [PRESETS["small"], ODD, WIDE], ids=lambda c: c.name)
+def test_functional(kind, config):
+    for seed in range(25):
+        compare(random_net(np.random.default_rng(seed), kind), config, seed)
+
+
+@pytest.mark.verilog
+@pytest.mark.parametrize("kind", ON_HARDWARE)
+@pytest.mark.parametrize("config", [PRESETS["tiny"], ODD, WIDE], ids=lambda c: c.name)
+def test_rtl(kind, config):
+    for seed in range(100, 127):
+        compare(random_net(np.random.default_rng(seed), kind), config, seed, rtl=True)
+
+
+CORNERS = {
+    "1x1 map": dict(height=1, width=1, c=1, k=1, r=1, s=1),
+    "1x1 kernel, odd channels": dict(height=5, width=7, c=13, k=37, r=1, s=1),
+    "kernel larger than the map": dict(height=3, width=2, c=3, k=5, r=7, s=7),
+    "10x4 stride 2": dict(height=25, width=10, c=1, k=9, r=10, s=4, stride=(2, 2)),
+    "column kernel": dict(height=19, width=3, c=9, k=8, r=17, s=1),
+    "stride larger than the kernel": dict(height=9, width=9, c=8, k=8, r=1, s=1, stride=(3, 2)),
+    "wide row": dict(height=2, width=150, c=3, k=4, r=3, s=3),
+    "many channels": dict(height=2, width=2, c=300, k=8, r=3, s=3, padding="valid")
+    | dict(height=3, width=3),
+    "many outputs": dict(height=2, width=3, c=8, k=150, r=1, s=1),
+    "zero point 127": dict(height=6, width=6, c=8, k=8, r=3, s=3, in_zp=127),
+    "zero point -128": dict(height=6, width=6, c=8, k=8, r=3, s=3, in_zp=-128),
+}
+
+
+@pytest.mark.verilog
+@pytest.mark.parametrize("name", CORNERS)
+@pytest.mark.parametrize("config", [ODD, WIDE], ids=lambda c: c.name)
+def test_rtl_corner_shapes(name, config):
+    for depthwise in (False, True):
+        shape = dict(CORNERS[name])
+        if depthwise and shape["r"] * shape["s"] > config.dw_wgt_depth:
+            continue
+        for seed in (300, 301):
+            graph = conv_net(np.random.default_rng(seed), **shape, depthwise=depthwise)
+            compare(graph, config, seed, rtl=True)
+
+
+@pytest.mark.verilog
+@pytest.mark.parametrize("kind", ["avg_pool", "max_pool"])
+def test_rtl_pools_as_large_as_the_map(kind):
+    for seed, (height, width) in enumerate([(7, 7), (25, 5), (1, 9), (8, 8)]):
+        graph = pool_net(
+            np.random.default_rng(seed), kind=kind, height=height, width=width, c=20, r=height,
+            s=width, stride=(height, width), padding="valid",
+        )  # fmt: skip
+        compare(graph, ODD, seed, rtl=True)
+
+
+@pytest.mark.verilog
+def test_rtl_counters_add_up():
+    graph = conv_net(np.random.default_rng(1), height=9, width=9, c=20, k=30, r=3, s=3)
+    program, result = compare(graph, PRESETS["tiny"], 0, rtl=True)
+    functional = run_program(graph, program, random_inputs(np.random.default_rng(0), graph))
+    (counters,) = result.counters.values()
+    causes = (
+        "array depthwise elementwise stall_dram_read stall_drain stall_dram_write stall_other"
+    ).split()
+    assert counters["cycles"] == sum(counters[name] for name in causes)
+    assert counters["array"] > 0
+    (counts,) = functional.counts.values()
+    assert counters["macs_gated"] == counts.macs_gated
+    assert counters["write_beats"] * 8 == sum(counts.dram_write_bytes.values())
