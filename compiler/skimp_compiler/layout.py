@@ -104,10 +104,11 @@ class Layouts:
             self.set(op.outputs[0], replace(source, perm=perm))
             return True
         # A reshape that only adds or drops axes of length 1.
-        if [n for n in in_shape if n != 1] == [n for n in out_shape if n != 1]:
-            if source.perm == (0, 1, 2, 3) or _squeezed(source) == [n for n in out_shape if n != 1]:
-                self.set(op.outputs[0], source)
-                return True
+        kept = [n for n in out_shape if n != 1]
+        plain = source.perm == (0, 1, 2, 3)
+        if [n for n in in_shape if n != 1] == kept and (plain or _squeezed(source) == kept):
+            self.set(op.outputs[0], source)
+            return True
         return False
 
 

@@ -400,8 +400,7 @@ def markdown() -> str:
         "",
         "Made from `hw/skimp/isa.py` by `python -m skimp.docs`; do not edit.",
         "",
-        f"A command is {COMMAND_BYTES} bytes: {COMMAND_WORDS} little-endian 32-bit words. "
-        "Every command has `opcode`, `wait` and `post`:",
+        f"A command is {COMMAND_BYTES} bytes ({COMMAND_WORDS} little-endian 32-bit words), each with:",
         "",
         *_field_table(HEADER),
         "",

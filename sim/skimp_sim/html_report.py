@@ -22,6 +22,12 @@ _CAUSES = (
 )
 
 
+_STYLE = (
+    "<style>body{font-family:sans-serif;margin:2em}td,th{padding:2px 8px;text-align:right}"
+    "td:first-child,th:first-child{text-align:left}tr:nth-child(even){background:#f4f4f4}</style>"
+)
+
+
 def layer_chart(report: Report) -> Figure:
     """Return stacked bars: where each layer's clocks went."""
     rows = [row for row in report.rows if row.counters]
@@ -61,16 +67,17 @@ def html_page(report: Report, picture: Path | None = None) -> str:
     picture : Path or None
         The input, where it was a picture.
     """
+    exact = {name: _verdict(value) for name, value in report.bit_exact.items()}
+    summary = (
+        f"{report.macs:,} MACs in {report.cycles:,} clocks: utilisation {report.utilisation:.3f}; "
+        f"engine {report.engine}; golden: {exact['golden']}, LiteRT: {exact['litert']}"
+    )
     parts = [
         "<!doctype html><meta charset=utf-8>",
         f"<title>skimp: {html.escape(report.model)}</title>",
-        "<style>body{font-family:sans-serif;margin:2em}td,th{padding:2px 8px;text-align:right}"
-        "td:first-child,th:first-child{text-align:left}tr:nth-child(even){background:#f4f4f4}</style>",
+        _STYLE,
         f"<h1>{html.escape(report.model)} on {html.escape(report.config.name)}</h1>",
-        f"<p>{report.macs:,} MACs in {report.cycles:,} clocks: utilisation "
-        f"{report.utilisation:.3f}; engine {report.engine}; golden: "
-        f"{_verdict(report.bit_exact.get('golden'))}, LiteRT: "
-        f"{_verdict(report.bit_exact.get('litert'))}</p>",
+        f"<p>{summary}</p>",
     ]
     if picture is not None:
         parts.append(_picture(picture))

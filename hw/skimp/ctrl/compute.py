@@ -112,9 +112,7 @@ class ComputeControl(wiring.Component):
         m.submodules.walk = walk = TapWalk(cfg)
 
         command = Signal(COMMAND_BITS, reset_less=True)
-        conv, dw, ew = (
-            view(command, op) for op in (Opcode.CONV, Opcode.DEPTHWISE, Opcode.ELEMENTWISE)
-        )
+        conv, dw = view(command, Opcode.CONV), view(command, Opcode.DEPTHWISE)
         is_conv, is_dw, is_ew = Signal(), Signal(), Signal()
         m.d.comb += [
             is_conv.eq(conv.opcode == Opcode.CONV),

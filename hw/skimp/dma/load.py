@@ -45,7 +45,6 @@ class LoadRequests(wiring.Component):
         is_ifmap = Signal()
         segment, block = Signal(16), Signal(16)
         block_addr = Signal(32, reset_less=True)
-        handed = Signal()
         m.d.comb += [
             is_ifmap.eq(ifmap.opcode == Opcode.LOAD_IFMAP),
             self.pending.payload.eq(command),

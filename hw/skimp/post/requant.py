@@ -83,7 +83,6 @@ class RequantLane(wiring.Component):
         total_shift = Signal(6)  # 31 - shift of the single roundings: 24 to 62
         s5_sum = Signal(signed(64), reset_less=True)
         half = Signal(signed(64))
-        negative = s4_product < 0
         m.d.comb += [
             total_shift.eq(31 - self.shift),
             half.eq(1 << (total_shift - 1)[:6]),

@@ -61,7 +61,7 @@ def test_feed_subtracts_the_zero_point_and_counts_gated_macs(pixels, backend):
     channels = config.in_channels
     dut = IfmapFeed(config)
     vectors, expected, gated = [], [], 0
-    for n in range(300):
+    for _ in range(300):
         zp = rng.choice([-128, 127, 0, rng.randint(-128, 127)])
         enabled, real = rng.getrandbits(pixels), rng.getrandbits(channels)
         macs = rng.choice([0, 1, 16, 64])

@@ -29,7 +29,7 @@ def test_rows(pixels, backend):
         clock(tile_q=tile_q, row_step=row_step, setup=1)
         for _ in range(dut.setup_cycles - 1):
             clock()
-        for passes in range(2):
+        for _ in range(2):
             clock(restart=1)
             for group in range(12):
                 clock(rows=expected_rows(pixels, tile_q, row_step, group), advance=1)
