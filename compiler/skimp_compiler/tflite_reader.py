@@ -242,6 +242,10 @@ def check_supported(graph: Graph) -> None:
     """Raise ModelError with the first operator that skimp cannot run exactly, and what to do."""
     for op in graph.ops:
         where = f"{graph.name}: operator {graph.op_name(op)}"
+        if op.kind in ("add", "sub", "mul") and len(op.inputs) != 2:
+            raise ModelError(
+                f"{where}: {len(op.inputs)} inputs; skimp adds two: split it into a chain of adds"
+            )
         if op.kind not in KINDS:
             raise ModelError(f"{where}: not supported; skimp runs {', '.join(sorted(KINDS))}")
         inputs = [graph.tensors[i] for i in op.inputs if i >= 0]
@@ -261,10 +265,6 @@ def check_supported(graph: Graph) -> None:
                 raise ModelError(f"{where}: {tensor.dtype} activations; skimp runs int8")
             if tensor.dtype == np.int8 and (tensor.quant is None or tensor.quant.per_channel):
                 raise ModelError(f"{where}: tensor {tensor.index} needs one scale and zero point")
-        if op.kind in ("add", "sub", "mul") and len(inputs) != 2:
-            raise ModelError(
-                f"{where}: {len(inputs)} inputs; skimp adds two: split it into a chain of adds"
-            )
         if op.kind in ("conv", "depthwise", "fully_connected"):
             _check_weights(graph, op, where)
 
