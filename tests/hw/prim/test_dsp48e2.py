@@ -231,6 +231,17 @@ def test_gated_operand_registers_keep_still(kind, tmp_path):
     assert working["m_reg"] > before["m_reg"] + 90
 
 
+def test_new_weights_do_not_toggle_a_gated_product(tmp_path):
+    rng = random.Random(4)
+    start = {"wgt1": 5, "wgt0": -6, "act": 9, "gate": 0, "wgt_load": 1, "wgt_swap": 1}
+    settled = [start] * 4 + [{"gate": 1}] * 6
+    new = [{"wgt1": rng.randint(-127, 127), "act": rng.randint(-255, 255)} for _ in range(100)]
+    before = changes(PackedSlice(first=True), settled, tmp_path)
+    after = changes(PackedSlice(first=True), settled + new, tmp_path)
+    assert after["ad_reg"] > before["ad_reg"] + 90
+    assert (after["b_reg"], after["m_reg"]) == (before["b_reg"], before["m_reg"])
+
+
 # ---- The model of the primitive refuses what it does not know ---------------------------------
 
 
