@@ -111,12 +111,12 @@ class Csr(wiring.Component):
         m.d.comb += self.irq.eq(irq_pending & irq_enable)
         with m.If(write):
             m.d.sync += [axil.bvalid.eq(1), axil.bresp.eq(RESP_SLVERR)]
-            with m.Switch(axil.awaddr):
+            with m.Switch(axil.awaddr[2:]):
                 for register in REGISTERS:
                     writable = [b for b in register.bits if b.access is not Access.R]
                     if not writable:
                         continue
-                    with m.Case(register.offset):
+                    with m.Case(register.offset >> 2):
                         m.d.sync += axil.bresp.eq(RESP_OKAY)
                         for b in writable:
                             self._write(m, f"{register.name}.{b.name}", b, values, pulses)
@@ -133,9 +133,9 @@ class Csr(wiring.Component):
             m.d.sync += axil.rvalid.eq(0)
         with m.If(read):
             m.d.sync += [axil.rvalid.eq(1), axil.rresp.eq(RESP_SLVERR), axil.rdata.eq(0)]
-            with m.Switch(axil.araddr):
+            with m.Switch(axil.araddr[2:]):
                 for register in REGISTERS:
-                    with m.Case(register.offset):
+                    with m.Case(register.offset >> 2):
                         m.d.sync += axil.rresp.eq(RESP_OKAY)
                         for b in register.bits:
                             value = values.get(f"{register.name}.{b.name}")
