@@ -41,8 +41,8 @@ format: $(STAMP) ## let ruff mend what it can
 verilog: $(STAMP) ## Verilog and its side-car JSON [CONFIG= OUT=]
 	$(BIN)/skimp verilog --config $(CONFIG) -o $(OUT)
 
-bench: $(STAMP) ## simulation speed and cycles, kept in docs/results [MODEL= CONFIG=]
-	$(BIN)/python bench/run.py --config $(CONFIG) $(MODEL)
+bench: $(STAMP) ## cycles and utilisation of every network, kept in docs/results [CONFIG= MODEL=]
+	$(BIN)/python bench/run.py $(if $(filter command,$(firstword $(origin CONFIG))),--config $(CONFIG)) $(if $(filter command,$(firstword $(origin MODEL))),$(MODEL))
 
 synth-array: $(SYNTH) ## area of the array on an UltraScale+ part, by Yosys [CONFIG=]
 	$(BIN)/python -m skimp_boards.synth_array --config $(CONFIG)
