@@ -44,3 +44,8 @@ def models() -> Path:
         warnings.warn(message, stacklevel=1)
         pytest.skip(message)
     return folder
+
+
+def pytest_collection_modifyitems(items):
+    """Long builds first, so that the workers end together."""
+    items.sort(key=lambda item: "system" not in item.path.parts)

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import pytest
+
 from skimp.configs import PRESETS
 
 ODD = dataclasses.replace(
@@ -16,3 +18,8 @@ WIDE = dataclasses.replace(
     dw_wgt_depth=64, ifmap_depth=128, ofmap_depth=32, param_depth=4, burst_beats=16,
 )  # fmt: skip
 """Two chains a pixel, a 128-bit bus."""
+
+
+def on_rtl(*configs):
+    """Parameters for tests on the RTL: those of a configuration share a worker and its build."""
+    return [pytest.param(c, marks=pytest.mark.xdist_group(c.name), id=c.name) for c in configs]

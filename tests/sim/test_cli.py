@@ -172,6 +172,7 @@ def test_run_functional_and_json(network, tmp_path):
 
 
 @pytest.mark.verilog
+@pytest.mark.xdist_group("tiny")
 def test_run_on_the_rtl(network, tmp_path):
     out = tmp_path / "run.json"
     result = skimp("run", network, "--config", "tiny", "--check", "--json", out)

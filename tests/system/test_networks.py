@@ -91,6 +91,7 @@ def arguments_of(name, config, models):
 
 
 @pytest.mark.verilog
+@pytest.mark.xdist_group("tiny")
 @pytest.mark.parametrize("name", ["ad01_int8", "kws_ref_model"])
 def test_rtl_on_tiny(name, models, tmp_path):
     run_check(arguments_of(name, "tiny", models), tmp_path)
@@ -98,6 +99,7 @@ def test_rtl_on_tiny(name, models, tmp_path):
 
 @pytest.mark.long
 @pytest.mark.verilog
+@pytest.mark.xdist_group("small")
 @pytest.mark.parametrize("name", NETWORKS)
 def test_rtl_on_small(name, models, tmp_path):
     report = run_check(arguments_of(name, "small", models), tmp_path)
@@ -107,6 +109,7 @@ def test_rtl_on_small(name, models, tmp_path):
 
 @pytest.mark.long
 @pytest.mark.verilog
+@pytest.mark.xdist_group("small")
 def test_rtl_runs_the_default_network(tmp_path):
     report = run_check([DEFAULT], tmp_path)
     assert report["output"][0]["name"] == "Egyptian cat"

@@ -8,7 +8,7 @@ import itertools
 import numpy as np
 import pytest
 from netlib import KINDS, conv_net, pool_net, random_inputs, random_net
-from testconfigs import ODD, WIDE
+from testconfigs import ODD, WIDE, on_rtl
 
 from skimp.configs import PRESETS
 from skimp_compiler.compiler import compile_graph
@@ -54,7 +54,7 @@ def test_functional(kind, config):
 
 @pytest.mark.verilog
 @pytest.mark.parametrize("kind", ON_HARDWARE)
-@pytest.mark.parametrize("config", [PRESETS["tiny"], ODD, WIDE], ids=lambda c: c.name)
+@pytest.mark.parametrize("config", on_rtl(PRESETS["tiny"], ODD, WIDE))
 def test_rtl(kind, config):
     for seed in range(100, 127):
         compare(random_net(np.random.default_rng(seed), kind), config, seed, rtl=True)
@@ -78,7 +78,7 @@ CORNERS = {
 
 @pytest.mark.verilog
 @pytest.mark.parametrize("name", CORNERS)
-@pytest.mark.parametrize("config", [ODD, WIDE], ids=lambda c: c.name)
+@pytest.mark.parametrize("config", on_rtl(ODD, WIDE))
 def test_rtl_corner_shapes(name, config):
     for depthwise in (False, True):
         shape = dict(CORNERS[name])
@@ -90,17 +90,19 @@ def test_rtl_corner_shapes(name, config):
 
 
 @pytest.mark.verilog
+@pytest.mark.parametrize("config", on_rtl(ODD))
 @pytest.mark.parametrize("kind", ["avg_pool", "max_pool"])
-def test_rtl_pools_as_large_as_the_map(kind):
+def test_rtl_pools_as_large_as_the_map(kind, config):
     for seed, (height, width) in enumerate([(7, 7), (25, 5), (1, 9), (8, 8)]):
         graph = pool_net(
             np.random.default_rng(seed), kind=kind, height=height, width=width, c=20, r=height,
             s=width, stride=(height, width), padding="valid",
         )  # fmt: skip
-        compare(graph, ODD, seed, rtl=True)
+        compare(graph, config, seed, rtl=True)
 
 
 @pytest.mark.verilog
+@pytest.mark.xdist_group("tiny")
 def test_rtl_counters_add_up():
     graph = conv_net(np.random.default_rng(1), height=9, width=9, c=20, k=30, r=3, s=3)
     program, result = compare(graph, PRESETS["tiny"], 0, rtl=True)

@@ -37,9 +37,7 @@ def vector(mode, acc, bias, mult, shift, zp, low, high):
 
 def cases():
     """Parameters, one value at a time, because they must stand still while data is in the pipe."""
-    for mode, mult, shift in itertools.product(
-        (Rounding.DOUBLE, Rounding.SINGLE), MULTS, SHIFTS
-    ):
+    for mode, mult, shift in itertools.product((Rounding.DOUBLE, Rounding.SINGLE), MULTS, SHIFTS):
         yield mode, 0, mult, shift, -1, -128, 127, ACCS
     rng = np.random.default_rng(11)
     for _ in range(60):
