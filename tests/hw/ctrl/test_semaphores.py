@@ -3,9 +3,9 @@
 import random
 
 import pytest
-from skimp_sim.bench.vectors import run_vectors
 
 from skimp.ctrl.semaphores import NUM_SEMAPHORES, Semaphores
+from skimp_sim.bench.vectors import run_vectors
 
 
 @pytest.mark.parametrize("backend", ["pysim", pytest.param("verilator", marks=pytest.mark.verilog)])

@@ -7,13 +7,13 @@ import pytest
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-from skimp_sim.bench.vectors import run_vectors
 from streamparts import CountingSource
 
 from skimp.configs import PRESETS
 from skimp.ctrl.decode import COMMAND_BITS
 from skimp.dma.load import LoadUnit
 from skimp.isa import LoadTarget, Opcode, assemble, glb_address
+from skimp_sim.bench.vectors import run_vectors
 
 BACKENDS = ["pysim", pytest.param("verilator", marks=pytest.mark.verilog)]
 
@@ -125,7 +125,7 @@ def expected_tile(config, f):
 
 
 def random_tile(rng, pixels):
-    glb = lambda words: glb_address(words, pixels)  # noqa: E731
+    glb = lambda words: glb_address(words, pixels)
     stride_h, stride_w = rng.randint(1, 3), rng.randint(1, 3)
     rows, cols = rng.choice([0, 1, 3, 5]), rng.choice([0, 1, 4, 7])
     pads = [rng.choice([0, 0, 1, 2]) for _ in range(4)]

@@ -6,7 +6,6 @@ import pytest
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-from skimp_sim.bench.vectors import run_vectors
 from streamparts import Stall
 
 from skimp.configs import PRESETS
@@ -14,6 +13,7 @@ from skimp.ctrl.decode import COMMAND_BITS
 from skimp.dma.store import StoreUnit
 from skimp.isa import Opcode, assemble
 from skimp.mem.ofmap_glb import OfmapGlb
+from skimp_sim.bench.vectors import run_vectors
 
 CONFIG = dataclasses.replace(PRESETS["small"], ofmap_depth=128)
 

@@ -4,10 +4,10 @@ import dataclasses
 import random
 
 import pytest
-from skimp_sim.bench.vectors import run_vectors
 
 from skimp.configs import PRESETS
 from skimp.ew.elementwise import ElementwiseUnit
+from skimp_sim.bench.vectors import run_vectors
 
 
 @pytest.mark.parametrize("backend", ["pysim", pytest.param("verilator", marks=pytest.mark.verilog)])

@@ -4,10 +4,10 @@ import dataclasses
 import random
 
 import pytest
-from skimp_sim.bench.vectors import run_vectors
 
 from skimp.configs import PRESETS
 from skimp.pe.psum_spad import PsumSpad
+from skimp_sim.bench.vectors import run_vectors
 
 CONFIG = dataclasses.replace(PRESETS["tiny"], psum_depth=12)
 LANES = CONFIG.out_channels

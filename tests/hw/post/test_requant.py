@@ -4,10 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
-from skimp_sim.bench.vectors import run_vectors
 
 from skimp.isa import MAX_SHIFT, MIN_SHIFT, Rounding
 from skimp.post.requant import RequantLane
+from skimp_sim.bench.vectors import run_vectors
 from skimp_sim.golden.arithmetic import multiply_double, multiply_single, wrap_int32
 
 BACKENDS = ["pysim", pytest.param("verilator", marks=pytest.mark.verilog)]
