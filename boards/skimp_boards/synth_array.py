@@ -89,7 +89,9 @@ def synthesise(config: Config, *, platform="xilinx") -> Netlist:
             f"read_verilog {verilog}\n"
             f"{_SYNTH} -run begin:map_dsp\n"
             f"select {_TOP}\nwrite_json -selected {before}\nselect -clear\n"
-            f"{_SYNTH} -run map_dsp:\n"
+            f"{_SYNTH} -run map_dsp:map_luts\n"
+            "splitnets\n"  # or ABC9 may stop at a name that it uses twice (YosysHQ/yosys#4349)
+            f"{_SYNTH} -run map_luts:\n"
             f"select {_TOP}\nwrite_json -selected {after}\n"
         )
         _run_yosys(script)

@@ -10,6 +10,9 @@ from skimp.prim.dsp48e2 import PackedPair, PlainPair
 
 __all__ = ["DepthwiseUnit"]
 
+_HALF = 16
+"""Bits of half an accumulator: a product's without its sign."""
+
 
 class DepthwiseUnit(wiring.Component):
     """A tap a clock for pixels x in_channels lanes; the accumulator stays with its pixel.
@@ -31,18 +34,19 @@ class DepthwiseUnit(wiring.Component):
     max_mode : In(1)
         Largest activation (not below 0) instead of the sum of products.
     acc : Out(ArrayLayout(signed(32), in_channels)).array(pixels)
+        Only with acc_valid.
     acc_valid : Out(1)
         One clock for each `last`, `latency` clocks later.
 
     Notes
     -----
-    *Latency*: 5 clocks. *Throughput*: a tap a clock. *Resources*: ceil(pixels / 2) * in_channels
-    DSP48E2 (twice as many plain multipliers without `config.packed`); 32 bits of carry a lane.
+    *Latency*: 6 clocks. *Throughput*: a tap a clock. *Resources*: ceil(pixels / 2) * in_channels
+    DSP48E2 (twice as many plain multipliers without `config.packed`); 41 bits of carry a lane.
     All taps of a group have the same `max_mode`. A slice rests while its weight or both its
     activations are 0, between taps and in max_mode.
     """
 
-    latency = PackedPair.latency + 1
+    latency = PackedPair.latency + 2
 
     def __init__(self, config: Config):
         if not isinstance(config, Config):
@@ -71,7 +75,11 @@ class DepthwiseUnit(wiring.Component):
         first = delay(m, self.first, depth, name="first", reset_less=True)
         last = delay(m, self.last, depth, name="last", reset_less=True)
         max_mode = delay(m, self.max_mode, depth, name="max_mode", reset_less=True)
-        m.d.sync += self.acc_valid.eq(valid & last)
+        valid_d1 = delay(m, valid, 1, name="valid_high")
+        first_d1 = delay(m, first, 1, name="first_high", reset_less=True)
+        last_d1 = delay(m, last, 1, name="last_high", reset_less=True)
+        control = (valid, first, max_mode, valid_d1, first_d1)
+        m.d.sync += self.acc_valid.eq(valid_d1 & last_d1)
 
         for c in range(channels):
             idle_wgt = Signal(name=f"idle_wgt_{c}")
@@ -87,22 +95,36 @@ class DepthwiseUnit(wiring.Component):
                     pair.gate.eq(idle_wgt | zeros),
                 ]
                 for lane, product in zip(lanes, (pair.product0, pair.product1), strict=False):
-                    self._accumulate(m, lane, c, product, valid, first, max_mode)
+                    self._accumulate(m, lane, c, product, control)
         return m
 
-    def _accumulate(self, m, lane, c, product, valid, first, max_mode):
+    def _accumulate(self, m, lane, c, product, control):
+        """Add in two halves, a clock apart: 32 bits of carry are too long for one.
+
+        The half that follows adds what the first one leaves: its carry, less the product's sign.
+        """
         name = f"{lane}_{c}"
+        valid, first, max_mode, valid_d1, first_d1 = control
         act = delay(m, self.act[lane][c], PackedPair.latency, name=f"act_{name}", reset_less=True)
-        before = Signal(signed(32), name=f"before_{name}")
-        largest = Signal(signed(9), name=f"largest_{name}")
-        acc = Signal(signed(32), name=f"acc_{name}", reset_less=True)
+        low = Signal(_HALF, name=f"low_{name}", reset_less=True)
+        low_d1 = Signal(_HALF, name=f"low_{name}_d1", reset_less=True)
+        high = Signal(_HALF, name=f"high_{name}", reset_less=True)
+        rest = Signal(signed(2), name=f"rest_{name}", reset_less=True)
+        largest = Signal(8, name=f"largest_{name}", reset_less=True)
+        low_sum = Signal(_HALF + 1, name=f"low_sum_{name}")
+        before = Signal(8, name=f"before_{name}")
         m.d.comb += [
-            before.eq(Mux(first, 0, acc)),
-            largest.eq(before[:9].as_signed()),  # 0 to 255 in max_mode: compare no more than that
-            self.acc[lane][c].eq(acc),
+            low_sum.eq(Mux(first, 0, low) + product[:_HALF]),
+            before.eq(Mux(first, 0, largest)),
+            self.acc[lane][c].eq(Cat(low_d1, high).as_signed()),
         ]
         with m.If(valid):
-            with m.If(max_mode):
-                m.d.sync += acc.eq(Mux(act > largest, act, largest))
-            with m.Else():
-                m.d.sync += acc.eq(before + product)
+            m.d.sync += [
+                low.eq(low_sum),
+                rest.eq(low_sum[_HALF] - product[_HALF]),
+                largest.eq(Mux(max_mode, Mux(act > before, act, before), 0)),
+            ]
+        with m.If(valid_d1):
+            m.d.sync += high.eq(Mux(first_d1, 0, high) + rest)
+        # One of the two is 0: products in max_mode, the largest activation otherwise.
+        m.d.sync += low_d1.eq(low | largest)
