@@ -32,7 +32,7 @@ def compile_graph(graph: Graph, config: Config) -> Program:
     check_supported(graph)
     lowering = Lowering(graph, config)
     for index in graph.inputs:
-        lowering._host_tensor(index)
+        lowering.host_tensor(index)
     lowering.run()
 
     constants = lowering.constants

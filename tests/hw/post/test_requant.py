@@ -79,7 +79,7 @@ def test_lane(backend):
 
 def test_average_is_exact_division():
     """The AWAY formula equals TFLite's integer division for every sum of small windows."""
-    from skimp_compiler.lower import exact_division
+    from skimp_compiler.lower_depthwise import exact_division
 
     for divisor in range(1, 65):
         mult, shift = exact_division(divisor)

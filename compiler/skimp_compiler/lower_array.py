@@ -1,0 +1,84 @@
+"""Layers of the array: convolutions and fully connected layers."""
+
+from skimp_compiler.conv_layer import ConvSpec, emit_conv
+from skimp_compiler.emitter import Emitter
+from skimp_compiler.geometry import Window
+from skimp_compiler.graph import ModelError, Op
+from skimp_compiler.layout import Layout
+from skimp_compiler.lower_parts import IDENTITY_PERM, ROUNDING, LoweringParts, OnHost
+from skimp_compiler.weights import check_packable, pack_conv
+from skimp_sim.golden.params import conv_requant
+
+__all__ = ["ArrayLayers"]
+
+
+class ArrayLayers(LoweringParts):
+    """conv and fully_connected; other layers that become a convolution use `_emit_conv`."""
+
+    def _lower_conv(self, op: Op, emitter: Emitter):
+        index, extra = self._input(op)
+        self._window_layout(index)
+        weights = self.graph.tensors[op.inputs[1]].data
+        self._emit_conv(op, emitter, index, weights, self._window(op), self._pads(op, extra))
+        return "array", "convolution: channels side by side on the packed array"
+
+    def _lower_fully_connected(self, op: Op, emitter: Emitter):
+        weights = self.graph.tensors[op.inputs[1]].data
+        num_k, num_c = weights.shape
+        index = op.inputs[0]
+        if index in self._folded:
+            index = self._folded[index].inputs[0]
+        layout = self.layouts[index]
+        if layout.perm != IDENTITY_PERM and layout.height * layout.width > 1:
+            raise OnHost("its input is a transposed view")
+        if layout.channels == num_c:
+            window, shaped = Window(), weights.reshape(num_k, 1, 1, num_c)
+            reason = "fully connected: a 1x1 convolution, weights straight from DRAM"
+        elif layout.height * layout.width * layout.channels == num_c:
+            window = Window(r=layout.height, s=layout.width)
+            shaped = weights.reshape(num_k, layout.height, layout.width, layout.channels)
+            reason = "fully connected over a map: a convolution as large as the map"
+        else:
+            raise OnHost(f"its input of {layout.nhwc} is not a row of {num_c} values")
+        if window == Window():
+            out = Layout(
+                root=op.outputs[0], height=layout.height, width=layout.width, channels=num_k
+            )
+        else:
+            out = Layout(root=op.outputs[0], height=1, width=1, channels=num_k)
+        self.layouts.set(op.outputs[0], out)
+        self._emit_conv(op, emitter, index, shaped, window, (0, 0, 0, 0))
+        return "array", reason
+
+    def _emit_conv(self, op, emitter, index, weights, window: Window, amounts) -> None:
+        name = self.graph.op_name(op)
+        if not check_packable(weights):
+            raise ModelError(
+                f"{self.graph.name}: {name}: a weight of -128 beside a negative one does not fit "
+                "the packed operand; quantise the weights to [-127, 127]"
+            )
+        params = conv_requant(self.graph, op)
+        requant = self._requant(
+            op,
+            params.bias,
+            params.multiplier,
+            params.shift,
+            lanes=self.config.out_channels,
+            rounding=ROUNDING[params.rounding],
+            out_zp=params.out_zp,
+            act=(params.act_min, params.act_max),
+        )
+        spec = ConvSpec(
+            name=f"{self.graph.name}: {name}",
+            window=window,
+            pad_top=amounts[0],
+            pad_left=amounts[2],
+            num_channels=weights.shape[3],
+            num_outputs=weights.shape[0],
+            input=self._planes(index),
+            output=self._planes(op.outputs[0]),
+            wgt_addr=self.constants.constant(pack_conv(weights, self.config), f"weights {name}"),
+            in_zp=params.in_zp,
+            requant=requant,
+        )
+        emit_conv(emitter, self.config, spec)
