@@ -108,7 +108,7 @@ class Core(wiring.Component):
             seq.bus_write_error.eq(writer.error),
             seq.bus_write_addr.eq(writer.error_addr),
             seq.progress.eq(reader.inc_beats | writer.inc_beats),
-            self.bus_quiet.eq(reader.idle & writer.idle),
+            self.bus_quiet.eq(reader.quiet & writer.quiet),
             store.writer_idle.eq(writer.idle),
         ]
 

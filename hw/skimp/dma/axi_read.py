@@ -35,6 +35,8 @@ class AxiReader(wiring.Component):
     inc_beats : Out(1)
     idle : Out(1)
         Nothing asked for and nothing under way.
+    quiet : Out(1)
+        No burst is under way; a stopped master comes to this, whatever it was asked for.
 
     Notes
     -----
@@ -55,6 +57,7 @@ class AxiReader(wiring.Component):
                 "error_addr": Out(32),
                 "inc_beats": Out(1),
                 "idle": Out(1),
+                "quiet": Out(1),
             }
         )
 
@@ -128,7 +131,8 @@ class AxiReader(wiring.Component):
             retire.eq(axi.rvalid & axi.rready & axi.rlast),
             owners.r_en.eq(retire),
             axi.rready.eq(owners.r_rdy & Mux(owner, self.beats[1].ready, self.beats[0].ready)),
-            self.idle.eq(~active & (outstanding == 0) & ~axi.arvalid),
+            self.quiet.eq((outstanding == 0) & ~axi.arvalid),
+            self.idle.eq(~active & self.quiet),
         ]
         for k in range(2):
             m.d.comb += [

@@ -31,6 +31,8 @@ class AxiWriter(wiring.Component):
     inc_beats : Out(1)
     idle : Out(1)
         Every segment taken is written and acknowledged.
+    quiet : Out(1)
+        No burst is under way.
 
     Notes
     -----
@@ -50,6 +52,7 @@ class AxiWriter(wiring.Component):
                 "error_addr": Out(32),
                 "inc_beats": Out(1),
                 "idle": Out(1),
+                "quiet": Out(1),
             }
         )
 
@@ -127,7 +130,8 @@ class AxiWriter(wiring.Component):
             unanswered.r_en.eq(answered),
             self.error.eq(answered & axi.bresp[1]),
             self.error_addr.eq(unanswered.r_data),
-            self.idle.eq(~active & (outstanding == 0)),
+            self.quiet.eq(outstanding == 0),
+            self.idle.eq(~active & self.quiet),
         ]
         m.d.sync += outstanding.eq(outstanding + issue - answered)
         return m

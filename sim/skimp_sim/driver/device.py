@@ -70,6 +70,8 @@ class Device:
         while True:
             if not self._transport.wait(self.POLL_CYCLES):
                 waited += self.POLL_CYCLES
+                if not self._read("STATUS"):
+                    raise DeviceError("the accelerator does not start: reset it first")
                 if on_poll is not None:
                     on_poll(waited)
                 if limit_cycles is not None and waited > limit_cycles:
