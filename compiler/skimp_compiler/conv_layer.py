@@ -7,7 +7,9 @@ do not fit at once come in chunks. Loop orders:
   scratchpad, else once per input tile;
 - weights outside: for every group of output channel blocks whose weights fit, all input tiles;
 - streamed: where the input of one psum tile does not fit, input and weights come in chunks of
-  channels (or kernel rows) for every psum tile and output channel block.
+  channels for every psum tile and output channel block.
+
+Weights of kernels that do not fit by themselves come in chunks of kernel rows or columns.
 """
 
 from dataclasses import dataclass, replace
@@ -16,8 +18,7 @@ from skimp.config import CHAIN, Config
 from skimp.isa import LoadTarget, Opcode
 from skimp_compiler.drain_store import DrainStore, Requant
 from skimp_compiler.emitter import Emitter
-from skimp_compiler.geometry import TileGeometry, Window
-from skimp_compiler.graph import ModelError
+from skimp_compiler.geometry import DoesNotFit, TileGeometry, Window
 from skimp_compiler.plane import Planes
 
 __all__ = ["ConvSpec", "ConvTiling", "choose_tiling", "emit_conv"]
@@ -78,8 +79,8 @@ class ConvTiling:
         Output pixels of a psum tile; one of the two equals the input tile's.
     chunk_blocks : int
         Channel blocks of one CONV command.
-    chunk_r : int
-        Kernel rows of one CONV command.
+    chunk_r, chunk_s : int
+        Kernel rows and columns of one CONV command.
     ifmap_slots : int
         1 or 2 (double buffering).
     streamed : bool
@@ -96,6 +97,7 @@ class ConvTiling:
     psum_cols: int
     chunk_blocks: int
     chunk_r: int
+    chunk_s: int
     ifmap_slots: int
     streamed: bool
     wgt_slots: int
@@ -113,7 +115,13 @@ def _geometry(spec: ConvSpec, config: Config, rows: int, cols: int, psum_cols: i
 
 
 def choose_tiling(spec: ConvSpec, config: Config) -> ConvTiling:
-    """Return the tiling with the least DRAM traffic, then the fewest clocks, among those tried."""
+    """Return the tiling with the least DRAM traffic, then the fewest clocks, among those tried.
+
+    Raises
+    ------
+    DoesNotFit
+        One window of one channel block is more than the ifmap buffer holds.
+    """
     window = spec.window
     height, width = spec.output.height, spec.output.width
     c_blocks = _ceil(spec.num_channels, config.in_channels)
@@ -130,7 +138,7 @@ def choose_tiling(spec: ConvSpec, config: Config) -> ConvTiling:
             tile_words = _geometry(spec, config, rows, cols, psum_cols)
             tile_beats = tile_words.in_rows * tile_words.in_cols * c_blocks
             wgt_beats = k_blocks * k_blocks_wgts * config.wgt_block_beats
-            for kind, chunk_blocks, chunk_r, wgt_slots, group in _weight_plans(
+            for kind, chunk_blocks, chunk_r, chunk_s, wgt_slots, group in _weight_plans(
                 spec, config, c_blocks, k_blocks, streamed, tile_words, capacity // slots
             ):
                 if kind == "streamed":
@@ -139,11 +147,13 @@ def choose_tiling(spec: ConvSpec, config: Config) -> ConvTiling:
                     beats = _ceil(k_blocks, group) * tiles * tile_beats + wgt_beats
                 else:
                     subtiles = _ceil(rows, psum_rows) * _ceil(cols, psum_cols)
-                    again = subtiles if chunk_blocks < c_blocks or chunk_r < window.r else 1
+                    whole = (chunk_blocks, chunk_r, chunk_s) == (c_blocks, window.r, window.s)
+                    again = 1 if whole else subtiles
                     beats = tiles * tile_beats + tiles * again * wgt_beats
                 groups = _ceil(min(rows, psum_rows) * psum_cols, config.pixels)
                 num_tiles = _ceil(height, psum_rows) * _ceil(width, psum_cols)
-                commands = _ceil(c_blocks, chunk_blocks) * _ceil(window.r, chunk_r)
+                commands = _ceil(c_blocks, chunk_blocks)
+                commands *= _ceil(window.r, chunk_r) * _ceil(window.s, chunk_s)
                 passes = k_blocks_wgts * max(groups, CHAIN)
                 cycles = num_tiles * k_blocks * (passes + commands * COMMAND_CYCLES)
                 # Compute cannot start before the first tile and the first weights are there.
@@ -161,6 +171,7 @@ def choose_tiling(spec: ConvSpec, config: Config) -> ConvTiling:
                             psum_cols=psum_cols,
                             chunk_blocks=chunk_blocks,
                             chunk_r=chunk_r,
+                            chunk_s=chunk_s,
                             ifmap_slots=slots,
                             streamed=kind == "streamed",
                             wgt_slots=wgt_slots,
@@ -168,10 +179,9 @@ def choose_tiling(spec: ConvSpec, config: Config) -> ConvTiling:
                         ),
                     )
     if best is None:
-        raise ModelError(
-            f"{spec.name}: a {window.r}x{window.s} kernel does not fit config {config.name} "
-            f"(weight scratchpad {config.wgt_depth} blocks, ifmap buffer {capacity} words): "
-            "raise wgt_depth or ifmap_depth"
+        raise DoesNotFit(
+            f"one {window.r}x{window.s} window does not fit the ifmap buffer of config "
+            f"{config.name} ({capacity} words): raise ifmap_depth"
         )
     return best[1]
 
@@ -222,7 +232,7 @@ def _input_tiles(spec, config, psum_rows, psum_cols, capacity, c_blocks):
 
 
 def _weight_plans(spec, config, c_blocks, k_blocks, streamed, geometry, ifmap_words):
-    """Yield (kind, chunk blocks, chunk rows, weight slots, group) of plans that fit.
+    """Yield (kind, chunk blocks, chunk rows, columns, weight slots, group) of plans that fit.
 
     `ifmap_words` is the room for the input of one tile.
     """
@@ -232,22 +242,31 @@ def _weight_plans(spec, config, c_blocks, k_blocks, streamed, geometry, ifmap_wo
     if not streamed:
         if per_k <= config.wgt_depth:
             group = min(k_blocks, config.wgt_depth // per_k)
-            yield "resident", c_blocks, window.r, 0, group
+            yield "resident", c_blocks, window.r, window.s, 0, group
         if k_blocks * per_k > config.wgt_depth and 2 * per_k <= config.wgt_depth:
-            yield "turn", c_blocks, window.r, 2, 1
+            yield "turn", c_blocks, window.r, window.s, 2, 1
     for slots in (2, 1):
         room = config.wgt_depth // slots
         chunk = min(c_blocks, room // taps)
+        kind = "turn"
         if streamed:
+            kind = "streamed"
+            if geometry.block_words > ifmap_words:
+                continue
             chunk = min(chunk, ifmap_words // geometry.block_words)
         if chunk:
-            yield ("streamed" if streamed else "turn"), chunk, window.r, slots, 1
+            yield kind, chunk, window.r, window.s, slots, 1
             continue
-        # Not even one channel block: split kernel rows too, at multiples of the stride.
-        step = window.stride_h
-        chunk_r = room // (window.s * step) * step
-        if chunk_r and (not streamed or geometry.block_words <= ifmap_words):
-            yield ("streamed" if streamed else "turn"), 1, min(chunk_r, window.r), slots, 1
+        # Not even one channel block: rows of the kernel, else a part of one row. Phases are
+        # counted from the start of a command: several rows start at multiples of the stride.
+        chunk_r = room // (window.s * window.stride_h) * window.stride_h
+        if chunk_r:
+            yield kind, 1, min(chunk_r, window.r), window.s, slots, 1
+        elif room >= window.s:
+            yield kind, 1, 1, window.s, slots, 1
+        else:
+            chunk_s = max(1, room // window.stride_w * window.stride_w)
+            yield kind, 1, 1, min(chunk_s, window.s), slots, 1
 
 
 def emit_conv(emitter: Emitter, config: Config, spec: ConvSpec) -> ConvTiling:
@@ -293,7 +312,6 @@ class _ConvEmitter:
             if g:
                 self.wgt.release()
             self.resident.clear()
-            self.group_loaded = False
             for tile in self._tiles():
                 slot = self._load_tile(tile)
                 if not self.resident:
@@ -360,9 +378,11 @@ class _ConvEmitter:
         """All psum tiles of an input tile for one output channel block."""
         y0, x0, rows, cols = tile
         tiling = self.tiling
-        whole = tiling.chunk_blocks == self.c_blocks and tiling.chunk_r == self.spec.window.r
+        window = self.spec.window
+        chunk = tiling.chunk_blocks, tiling.chunk_r, tiling.chunk_s
+        whole = chunk == (self.c_blocks, window.r, window.s)
         if tiling.wgt_slots and whole:
-            self._load_chunk(k, 0, self.c_blocks, 0, self.spec.window.r)
+            self._load_chunk(k, 0, self.c_blocks, 0, 0, self.taps)
         for dy in range(0, rows, tiling.psum_rows):
             for dx in range(0, cols, tiling.psum_cols):
                 size = min(tiling.psum_rows, rows - dy), min(tiling.psum_cols, cols - dx)
@@ -371,15 +391,24 @@ class _ConvEmitter:
         if tiling.wgt_slots and whole:
             self.wgt.release()
 
-    def _load_chunk(self, k: int, c0: int, num_c: int, r0: int, num_r: int) -> None:
+    def _load_chunk(self, k: int, c0: int, num_c: int, r0: int, s0: int, taps: int) -> None:
         """Load the weights of one chunk into the next slot; the slot's word is kept."""
-        window = self.spec.window
         slot = self.wgt.begin_fill()
         self.chunk_word = slot * (self.config.wgt_depth // self.tiling.wgt_slots)
-        first = (k * self.c_blocks + c0) * self.taps + r0 * window.s
-        blocks = num_c * self.taps if num_r == window.r else num_r * window.s
-        self._load_weights(first_block=first, num_blocks=blocks, word=self.chunk_word)
+        first = (k * self.c_blocks + c0) * self.taps + r0 * self.spec.window.s + s0
+        self._load_weights(first_block=first, num_blocks=num_c * taps, word=self.chunk_word)
         self.wgt.end_fill()
+
+    def _kernel_parts(self):
+        """Yield (r0, num_r, s0, num_s): the kernel, or the parts that come by themselves."""
+        window, tiling = self.spec.window, self.tiling
+        for r0 in range(0, window.r, tiling.chunk_r):
+            for s0 in range(0, window.s, tiling.chunk_s):
+                num_r, num_s = (
+                    min(tiling.chunk_r, window.r - r0),
+                    min(tiling.chunk_s, window.s - s0),
+                )
+                yield r0, num_r, s0, num_s
 
     def _psum_tile(self, psum_tile, ifmap_base, k: int, tile, chunks: bool = True) -> None:
         """One psum tile for one output channel block: CONV commands, drain, store."""
@@ -395,11 +424,10 @@ class _ConvEmitter:
                 base, first_block = self._load_tile(tile, c0, num_c), 0
             else:
                 base, first_block = ifmap_base, c0
-            for r0 in range(0, spec.window.r, tiling.chunk_r):
-                num_r = min(tiling.chunk_r, spec.window.r - r0)
+            for r0, num_r, s0, num_s in self._kernel_parts():
                 if tiling.wgt_slots:
                     if chunks or tiling.streamed:
-                        self._load_chunk(k, c0, num_c, r0, num_r)
+                        self._load_chunk(k, c0, num_c, r0, s0, num_r * num_s)
                     word = self.chunk_word
                 else:
                     word = (k - self.group_start) * self.c_blocks * self.taps
@@ -411,6 +439,8 @@ class _ConvEmitter:
                     q0=x0 - tile[1],
                     r0=r0,
                     num_r=num_r,
+                    s0=s0,
+                    num_s=num_s,
                 )
                 fields["tile_q"] = cols
                 conv = self.emitter.add(

@@ -6,8 +6,7 @@ from skimp.config import Config
 from skimp.isa import LoadTarget, Opcode
 from skimp_compiler.drain_store import DrainStore, Requant
 from skimp_compiler.emitter import Emitter
-from skimp_compiler.geometry import TileGeometry, Window
-from skimp_compiler.graph import ModelError
+from skimp_compiler.geometry import DoesNotFit, TileGeometry, Window
 from skimp_compiler.plane import Planes
 
 __all__ = ["DepthwiseSpec", "Region", "emit_depthwise"]
@@ -76,7 +75,13 @@ def _ceil(a: int, b: int) -> int:
 
 
 def emit_depthwise(emitter: Emitter, config: Config, spec: DepthwiseSpec) -> None:
-    """Append the commands of a depthwise layer (without the fence behind it)."""
+    """Append the commands of a depthwise layer (without the fence behind it).
+
+    Raises
+    ------
+    DoesNotFit
+        One window is more than a buffer holds; nothing was emitted.
+    """
     _DepthwiseEmitter(emitter, config, spec).run()
 
 
@@ -89,8 +94,8 @@ class _DepthwiseEmitter:
         self.num_blocks = _ceil(spec.num_channels, config.in_channels)
         self.capacity = config.pixels * config.ifmap_depth
         if spec.wgt_addr is not None and self.taps > config.dw_wgt_depth:
-            raise ModelError(
-                f"{spec.name}: a {spec.window.r}x{spec.window.s} depthwise kernel does not fit the "
+            raise DoesNotFit(
+                f"a {spec.window.r}x{spec.window.s} depthwise kernel does not fit the "
                 f"{config.dw_wgt_depth} words of config {config.name}: raise dw_wgt_depth"
             )
         self.out = DrainStore(emitter, config, requant=spec.requant, output=spec.output)
@@ -138,10 +143,9 @@ class _DepthwiseEmitter:
         while cols > 1 and self._geometry(1, cols).block_words > room:
             cols = _ceil(cols, 2)
         if self._geometry(1, cols).block_words > room:
-            raise ModelError(
-                f"{self.spec.name}: one {self.spec.window.r}x{self.spec.window.s} window does not "
-                f"fit the ifmap buffer of config {self.config.name} ({room} words): "
-                "raise ifmap_depth"
+            raise DoesNotFit(
+                f"one {self.spec.window.r}x{self.spec.window.s} window does not fit the ifmap "
+                f"buffer of config {self.config.name} ({room} words): raise ifmap_depth"
             )
         rows = 1
         while rows < region.rows and self._geometry(rows + 1, cols).block_words <= room:

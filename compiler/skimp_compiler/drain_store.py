@@ -9,6 +9,9 @@ from skimp_compiler.plane import Planes
 
 __all__ = ["DrainStore", "Requant"]
 
+MAX_OFMAP_SLOTS = 128
+"""More would only overflow the semaphore that counts free ones."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Requant:
@@ -49,8 +52,8 @@ class DrainStore:
         self._requant = requant
         self._output = output
         self.psum = emitter.buffer("psum", num_slots=2)
-        self._ofmap_slots = config.ofmap_depth // config.tile_pixels
-        self._ofmap = emitter.buffer("ofmap", num_slots=self._ofmap_slots)
+        slots = min(config.ofmap_depth // config.tile_pixels, MAX_OFMAP_SLOTS)
+        self._ofmap = emitter.buffer("ofmap", num_slots=slots)
         # All parameters at once where they fit, else halves in turn.
         fits = requant.num_params <= config.param_depth
         self._param_slot_words = requant.num_params if fits else config.param_depth // 2

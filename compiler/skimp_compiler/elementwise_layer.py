@@ -64,8 +64,8 @@ def emit_elementwise(emitter: Emitter, config: Config, spec: ElementwiseSpec) ->
     tables.end_fill()
 
     # A slot holds a run of pixels of some blocks, for each operand.
-    psum_cols = min(config.tile_pixels, output.width)
     slot_words = capacity // 2 // len(inputs)
+    psum_cols = min(config.tile_pixels, output.width, slot_words)
     blocks = max(1, min(num_blocks, slot_words // psum_cols))
     cols = min(output.width, max(1, slot_words // blocks // psum_cols) * psum_cols, 0xFFFF)
     for b0 in range(0, num_blocks, blocks):

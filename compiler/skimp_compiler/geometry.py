@@ -10,7 +10,11 @@ from dataclasses import dataclass
 
 from skimp.isa import glb_address
 
-__all__ = ["TileGeometry", "Window"]
+__all__ = ["DoesNotFit", "TileGeometry", "Window"]
+
+
+class DoesNotFit(ValueError):
+    """A layer that no tiling fits into the buffers; says which limit, and what to raise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,8 +99,21 @@ class TileGeometry:
             + s // w.stride_w
         )
 
-    def tap_fields(self, *, base: int, p0: int = 0, q0: int = 0, r0: int = 0, num_r=None) -> dict:
+    def tap_fields(
+        self,
+        *,
+        base: int,
+        p0: int = 0,
+        q0: int = 0,
+        r0: int = 0,
+        num_r=None,
+        s0: int = 0,
+        num_s=None,
+    ) -> dict:
         """Fields of CONV, DEPTHWISE or ELEMENTWISE that walk the taps.
+
+        The walk counts stride phases from its own start: several rows (columns) have to start at
+        a multiple of the stride, a single one may start anywhere.
 
         Parameters
         ----------
@@ -104,13 +121,13 @@ class TileGeometry:
             Flat word where the tile (or its first channel block of interest) starts.
         p0, q0 : int
             First output pixel inside the tile.
-        r0 : int
-            First kernel row, a multiple of the vertical stride.
-        num_r : int or None
-            Kernel rows; None: all from r0.
+        r0, s0 : int
+            First kernel row and column.
+        num_r, num_s : int or None
+            Kernel rows and columns; None: all from r0, s0.
         """
         w, glb = self.window, self.glb
-        start = base + self.tap_word(0, r0, 0) + p0 * self.pitch + q0
+        start = base + self.tap_word(0, r0, s0) + p0 * self.pitch + q0
         return {
             "tile_q": self.tile_q,
             "row_step": self.row_step,
@@ -121,7 +138,7 @@ class TileGeometry:
             "inc_r_wrap": glb(self.pitch - (w.stride_h - 1) * w.stride_w * self.plane_words),
             "inc_c": glb(self.block_words),
             "num_r": w.r - r0 if num_r is None else num_r,
-            "num_s": w.s,
+            "num_s": w.s - s0 if num_s is None else num_s,
             "stride_h": w.stride_h,
             "stride_w": w.stride_w,
         }

@@ -1,10 +1,13 @@
 """From operators to layers of the hardware: where each runs, why, and its commands."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from skimp.config import Config
 from skimp.isa import CommandError
 from skimp_compiler.emitter import Emitter
+from skimp_compiler.geometry import DoesNotFit
 from skimp_compiler.graph import Graph, ModelError, Op
 from skimp_compiler.lower_depthwise import DepthwiseLayers
 from skimp_compiler.lower_elementwise import ElementwiseLayers
@@ -70,11 +73,12 @@ class Lowering(DepthwiseLayers, ElementwiseLayers):
             emitter, ids = self._segment()
             mark = len(emitter)
             unit, reason = lower(op, emitter)
-        except OnHost as why:
+        except (OnHost, DoesNotFit) as why:
             if emitter is not None and len(emitter) != mark:
                 raise AssertionError("a layer was emitted in part") from why
             if emitter is not None and not ids:
                 self.segments.pop()
+            self._unfold(op)
             self.segments.append(self._note(op, "host", str(why)))
             for index in (*op.inputs[: 1 if op.kind != "concat" else None], *op.outputs):
                 self.host_tensor(index)
@@ -142,6 +146,18 @@ class Lowering(DepthwiseLayers, ElementwiseLayers):
             return False
 
     # Folding
+
+    def _unfold(self, op: Op) -> None:
+        """The consumer runs on the host, so what was folded into it does too."""
+        folded = self._folded.pop(op.inputs[0], None)
+        if folded is None:
+            return
+        number = next(n for n, one in enumerate(self.layers) if one.op_indices == (folded.index,))
+        reason = f"{self.graph.op_name(op)}, which would do it, runs on the host"
+        self.layers[number] = replace(self.layers[number], unit="host", reason=reason)
+        self.segments.append(self.layers[number])
+        for index in (folded.inputs[0], folded.outputs[0]):
+            self.host_tensor(index)
 
     def _try_fold_pad(self, op: Op) -> bool:
         """Let the only consumer, a window operator without padding, do the padding."""
