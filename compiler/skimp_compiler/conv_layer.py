@@ -33,7 +33,6 @@ class ConvSpec:
 
     Parameters
     ----------
-    name : str
     window : Window
     pad_top, pad_left : int
         Padding before the first row and column; what lies behind follows from the output size.
@@ -46,7 +45,6 @@ class ConvSpec:
     requant : Requant
     """
 
-    name: str
     window: Window
     pad_top: int
     pad_left: int

@@ -36,11 +36,12 @@ class DepthwiseSpec:
 
     Parameters
     ----------
-    name : str
     window : Window
     pad_top, pad_left : int
     num_channels : int
-    input, output : Planes
+    inputs : tuple of Planes
+        Parts of the input, equal but for their channels: channel blocks follow each other.
+    output : Planes
         Output blocks follow the input's.
     wgt_addr : int or None
         DRAM address of the packed weights; None: all weights are 1.
@@ -54,12 +55,11 @@ class DepthwiseSpec:
         Rectangles that cover the output.
     """
 
-    name: str
     window: Window
     pad_top: int = 0
     pad_left: int = 0
     num_channels: int
-    input: Planes
+    inputs: tuple[Planes, ...]
     output: Planes
     wgt_addr: int | None
     max_mode: bool = False
@@ -116,15 +116,20 @@ class _DepthwiseEmitter:
         for region in self.spec.regions:
             rows, cols, blocks = self._tile_size(region)
             # Blocks outside: a block's weights are loaded once.
-            for b0 in range(0, self.num_blocks, blocks):
-                num_b = min(blocks, self.num_blocks - b0)
-                for y0 in range(region.y0, region.y0 + region.rows, rows):
-                    for x0 in range(region.x0, region.x0 + region.cols, cols):
-                        size = (
-                            min(rows, region.y0 + region.rows - y0),
-                            min(cols, region.x0 + region.cols - x0),
-                        )
-                        self._input_tile(region, y0, x0, *size, b0, num_b)
+            part_start = 0
+            for part in self.spec.inputs:
+                for b0 in range(0, part.num_blocks, blocks):
+                    num_b = min(blocks, part.num_blocks - b0)
+                    for tile in self._tiles(region, rows, cols):
+                        self._input_tile(region, *tile, part, part_start, b0, num_b)
+                part_start += part.num_blocks
+
+    def _tiles(self, region: Region, rows: int, cols: int):
+        """Yield (y0, x0, rows, cols) of the tiles of a region."""
+        y_end, x_end = region.y0 + region.rows, region.x0 + region.cols
+        for y0 in range(region.y0, y_end, rows):
+            for x0 in range(region.x0, x_end, cols):
+                yield y0, x0, min(rows, y_end - y0), min(cols, x_end - x0)
 
     def _geometry(self, rows: int, cols: int) -> TileGeometry:
         return TileGeometry(
@@ -156,13 +161,14 @@ class _DepthwiseEmitter:
         blocks = max(1, min(self.num_blocks, room // self._geometry(rows, cols).block_words))
         return rows, cols, blocks
 
-    def _input_tile(self, region, y0, x0, rows, cols, b0, num_b) -> None:
+    def _input_tile(self, region, y0, x0, rows, cols, part, part_start, b0, num_b) -> None:
+        """Load blocks of a part and compute them; the part's blocks start at `part_start`."""
         spec, config = self.spec, self.config
         geometry = self._geometry(rows, cols)
         base = self.ifmap.begin_fill() * self.slot_words
         load = self.emitter.add(
             Opcode.LOAD_IFMAP,
-            **spec.input.load(
+            **part.load(
                 geometry,
                 block0=b0,
                 num_blocks=num_b,
@@ -176,7 +182,8 @@ class _DepthwiseEmitter:
         self.ifmap.end_fill()
         psum_rows = max(1, config.tile_pixels // cols)
         for b in range(num_b):
-            wgt_word = self._need_weights(b0 + b)
+            block = part_start + b0 + b
+            wgt_word = self._need_weights(block)
             for dy in range(0, rows, psum_rows):
                 num_rows = min(psum_rows, rows - dy)
                 half = self.out.begin_tile()
@@ -191,22 +198,20 @@ class _DepthwiseEmitter:
                     max_mode=int(spec.max_mode),
                     unit_wgt=int(spec.wgt_addr is None),
                     wgt_base=wgt_word,
-                    ci_last=min(
-                        config.in_channels, spec.num_channels - (b0 + b) * config.in_channels
-                    ),
+                    ci_last=min(config.in_channels, spec.num_channels - block * config.in_channels),
                 )
                 self.out.psum.fill(command)
                 self.ifmap.use(command)
                 if spec.wgt_addr is not None:
                     self.wgt.use(command)
                 self.out.end_tile(
-                    param_block=region.param_block + (b0 + b if spec.params_per_block else 0),
+                    param_block=region.param_block + (block if spec.params_per_block else 0),
                     num_pixels=num_rows * cols,
                     y0=y0 + dy,
                     x0=x0,
                     rows=num_rows,
                     cols=cols,
-                    block0=b0 + b,
+                    block0=block,
                     num_blocks=1,
                 )
         self.ifmap.release()

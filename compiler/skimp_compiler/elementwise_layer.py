@@ -20,7 +20,6 @@ class ElementwiseSpec:
 
     Parameters
     ----------
-    name : str
     num_channels : int
     inputs : tuple of Planes
         Two operands, or one for an operator of one tensor.
@@ -30,7 +29,6 @@ class ElementwiseSpec:
     requant : Requant
     """
 
-    name: str
     num_channels: int
     inputs: tuple[Planes, ...]
     output: Planes

@@ -69,7 +69,6 @@ class ArrayLayers(LoweringParts):
             act=(params.act_min, params.act_max),
         )
         spec = ConvSpec(
-            name=f"{self.graph.name}: {name}",
             window=window,
             pad_top=amounts[0],
             pad_left=amounts[2],

@@ -1,6 +1,5 @@
 """Layers of the depthwise unit: depthwise convolution, pools, means, padding, concatenation."""
 
-from dataclasses import replace
 
 import numpy as np
 
@@ -241,34 +240,22 @@ class DepthwiseLayers(ArrayLayers):
         for index in op.inputs:
             if self.layouts[index].perm != IDENTITY_PERM:
                 raise OnHost("a part is a transposed view")
-        output = self._planes(op.outputs[0])
-        requant = self._identity(op, out_zp=ofmap.zero_point)
-        first = 0
-        for index in op.inputs:
-            num = self._planes(index).num_blocks
-            self._emit_depthwise(
-                op,
-                emitter,
-                index,
-                in_zp=ofmap.zero_point,
-                fill=ofmap.zero_point,
-                requant=requant,
-                window=Window(),
-                output=replace(
-                    output, address=output.address + first * output.plane_bytes, num_blocks=num
-                ),
-                # Each part is a layer of its own to the semaphores.
-                fence=index != op.inputs[-1],
-            )
-            first += num
+        self._emit_depthwise(
+            op,
+            emitter,
+            *op.inputs,
+            in_zp=ofmap.zero_point,
+            fill=ofmap.zero_point,
+            requant=self._identity(op, out_zp=ofmap.zero_point),
+            window=Window(),
+        )
         return "depthwise", "channels put behind each other: copies of whole channel blocks"
 
     def _emit_depthwise(
         self,
         op,
         emitter,
-        index,
-        *,
+        *indices,
         in_zp,
         fill,
         requant,
@@ -278,20 +265,16 @@ class DepthwiseLayers(ArrayLayers):
         max_mode=False,
         window=None,
         params_per_block=False,
-        output=None,
-        fence=False,
     ) -> None:
-        source = self.layouts[index]
-        output = self._planes(op.outputs[0]) if output is None else output
+        output = self._planes(op.outputs[0])
         if regions is None:
             regions = (Region(y0=0, x0=0, rows=output.height, cols=output.width),)
         spec = DepthwiseSpec(
-            name=f"{self.graph.name}: {self.graph.op_name(op)}",
             window=self._window(op) if window is None else window,
             pad_top=pad[0],
             pad_left=pad[1],
-            num_channels=source.channels,
-            input=self._planes(index),
+            num_channels=sum(self.layouts[index].channels for index in indices),
+            inputs=tuple(self._planes(index) for index in indices),
             output=output,
             wgt_addr=wgt_addr,
             max_mode=max_mode,
@@ -302,8 +285,6 @@ class DepthwiseLayers(ArrayLayers):
             regions=regions,
         )
         emit_depthwise(emitter, self.config, spec)
-        if fence:
-            emitter.end_layer(len(self.layers))
 
 
 def _dense(weights: np.ndarray, channels: int) -> np.ndarray:

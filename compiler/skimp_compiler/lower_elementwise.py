@@ -73,7 +73,6 @@ class ElementwiseLayers(LoweringParts):
 
     def _emit_elementwise(self, op, emitter, inputs, tables, requant) -> None:
         spec = ElementwiseSpec(
-            name=f"{self.graph.name}: {self.graph.op_name(op)}",
             num_channels=self.layouts[inputs[0]].channels,
             inputs=tuple(self._planes(i) for i in inputs),
             output=self._planes(op.outputs[0]),
