@@ -98,19 +98,18 @@ class Layouts:
         out_shape = self._graph.tensors[op.outputs[0]].shape
         if op.kind == "transpose":
             order = [int(a) for a in self._graph.tensors[op.inputs[1]].data.reshape(-1)]
-            if len(order) != 4 or len(in_shape) != 4:
+            try:
+                axes = axes_of(source, in_shape)
+            except ValueError:
                 return False
-            perm = tuple(source.perm[axis] for axis in order)
+            # Axes of length 1 may stand anywhere: what counts is the order of the others.
+            real = [axes[a] for a in order if source.nhwc[axes[a]] != 1]
+            rest = [a for a in range(4) if a not in real]
+            perm = (0, 1, 2, 3) if real == sorted(real) else (*rest, *real)
             self.set(op.outputs[0], replace(source, perm=perm))
             return True
         # A reshape that only adds or drops axes of length 1.
-        kept = [n for n in out_shape if n != 1]
-        plain = source.perm == (0, 1, 2, 3)
-        if [n for n in in_shape if n != 1] == kept and (plain or _squeezed(source) == kept):
+        if [n for n in in_shape if n != 1] == [n for n in out_shape if n != 1]:
             self.set(op.outputs[0], source)
             return True
         return False
-
-
-def _squeezed(layout: Layout) -> list[int]:
-    return [layout.nhwc[axis] for axis in layout.perm if layout.nhwc[axis] != 1]
