@@ -4,7 +4,6 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
-SYNTH  := $(VENV)/.installed-synth
 
 # What `make sim` runs: a built-in network (`skimp models`) or a .tflite file, on a preset.
 MODEL  ?= efficientnet_lite0
@@ -44,7 +43,7 @@ verilog: $(STAMP) ## Verilog and its side-car JSON [CONFIG= OUT=]
 bench: $(STAMP) ## cycles and utilisation of every network, kept in docs/results [CONFIG= MODEL=]
 	$(BIN)/python bench/run.py $(if $(filter command,$(firstword $(origin CONFIG))),--config $(CONFIG)) $(if $(filter command,$(firstword $(origin MODEL))),$(MODEL))
 
-synth-array: $(SYNTH) ## area of the array on an UltraScale+ part, by Yosys [CONFIG=]
+synth-array: $(STAMP) ## area of the array on an UltraScale+ part, by Yosys [CONFIG=]
 	$(BIN)/python -m skimp_boards.synth_array --config $(CONFIG)
 
 clean: ## remove everything that is built (the environment stays)
@@ -53,10 +52,6 @@ clean: ## remove everything that is built (the environment stays)
 
 $(STAMP): pyproject.toml | tools
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,models]"
-	@touch $@
-
-$(SYNTH): $(STAMP)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[dev,models,synth]"
 	@touch $@
 
