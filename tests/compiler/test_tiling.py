@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from netlib import Net, conv_net, random_inputs
+from randomconfig import random_config
 from testconfigs import ODD, WIDE
 
 from skimp.config import Config
@@ -22,29 +23,6 @@ REQUANT = Requant(
     params_addr=0, num_params=1, rounding=Rounding.DOUBLE, out_zp=0, act_min=-128, act_max=127
 )
 CONFIGS = [*PRESETS.values(), ODD, WIDE]
-
-
-def random_config(rng) -> Config:
-    """Any legal configuration, small buffers more often than large ones."""
-
-    def between(low, high):
-        return min(high, int(np.exp(rng.uniform(np.log(low), np.log(high + 1)))))
-
-    in_channels = int(rng.choice([8, 16]))
-    pixels, psum_depth = int(rng.integers(1, 17)), between(8, 256)
-    return Config(
-        name="random",
-        pixels=pixels,
-        in_channels=in_channels,
-        out_channels=in_channels * int(rng.integers(1, 64 // in_channels + 1)),
-        psum_depth=psum_depth,
-        wgt_depth=between(4, 600),
-        dw_wgt_depth=between(64, 600),
-        ifmap_depth=between(32, 2000),
-        ofmap_depth=max(32, min(1 << 15, pixels * psum_depth * between(1, 300))),
-        param_depth=between(4, 40),
-        queue_depth=between(2, 16),
-    )
 
 
 def spec_of(rng, config: Config) -> ConvSpec:
