@@ -1,6 +1,5 @@
 """Layers of the depthwise unit: depthwise convolution, pools, means, padding, concatenation."""
 
-
 import numpy as np
 
 from skimp.isa import Rounding
