@@ -17,7 +17,7 @@ def run_litert(path: str | Path, inputs: list[np.ndarray]) -> dict[int, np.ndarr
     Raises
     ------
     ModelError
-        LiteRT is not installed or refuses the file.
+        LiteRT is not installed, refuses the file or the inputs.
     """
     try:
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
@@ -32,9 +32,15 @@ def run_litert(path: str | Path, inputs: list[np.ndarray]) -> dict[int, np.ndarr
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
         raise ModelError(f"{path}: LiteRT refuses it: {str(error).splitlines()[0]}") from error
-    for detail, value in zip(interpreter.get_input_details(), inputs):
-        interpreter.set_tensor(detail["index"], value)
-    interpreter.invoke()
+    details = interpreter.get_input_details()
+    if len(details) != len(inputs):
+        raise ModelError(f"{path}: takes {len(details)} inputs, not {len(inputs)}")
+    try:
+        for detail, value in zip(details, inputs):
+            interpreter.set_tensor(detail["index"], value)
+        interpreter.invoke()
+    except (ValueError, RuntimeError) as error:
+        raise ModelError(f"{path}: LiteRT cannot run it: {str(error).splitlines()[0]}") from error
     tensors = {}
     for detail in interpreter.get_tensor_details():
         try:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from skimp_compiler.graph import Tensor
-from skimp_sim.golden.arithmetic import quantize_multiplier, rounding_divide_by_pot
+from skimp_sim.golden.arithmetic import quantize_multiplier
 
 __all__ = ["hard_swish", "logistic"]
 
@@ -39,6 +39,17 @@ def _high_mul_16(a, b) -> np.ndarray:
     return _truncate(nudged, 15)
 
 
+def _divide_by_pot_16(values: np.ndarray, exponent: int) -> np.ndarray:
+    """gemmlowp's RoundingDivideByPOT of int16, whose mask is an int16 too.
+
+    From exponent 16 on the mask is -1: results are then 1 (of 0 and above) or -1, as measured.
+    """
+    mask = (1 << exponent) - 1 if exponent < 16 else -1
+    remainder = values & mask
+    threshold = (mask >> 1) + (values < 0)
+    return (values >> exponent) + (remainder > threshold)
+
+
 def hard_swish(ifmap: Tensor, ofmap: Tensor, x: np.ndarray) -> np.ndarray:
     """TFLite's reference_ops::HardSwish: x * relu6(x + 3) / 6 in 16-bit steps."""
     # float32 as in HardSwishPrepare.
@@ -60,7 +71,7 @@ def hard_swish(ifmap: Tensor, ofmap: Tensor, x: np.ndarray) -> np.ndarray:
     if relu_exponent > 0:
         relu = saturate(relu << 1)
     elif relu_exponent < 0:
-        relu = rounding_divide_by_pot(relu, -relu_exponent)
+        relu = _divide_by_pot_16(relu, -relu_exponent)
     relu = (relu + (1 << 15)) >> 1
-    out = rounding_divide_by_pot(_truncate(relu * scaled, 15), -out_exponent) + ofmap.zero_point
+    out = _divide_by_pot_16(_truncate(relu * scaled, 15), -out_exponent) + ofmap.zero_point
     return np.clip(out, -128, 127).astype(np.int8)

@@ -11,7 +11,9 @@ __all__ = [
     "INT32_MAX",
     "INT32_MIN",
     "activation_range",
+    "fit_single",
     "multiply_double",
+    "multiply_float",
     "multiply_single",
     "quantize_multiplier",
     "rounding_divide_by_pot",
@@ -86,6 +88,63 @@ def multiply_single(values, multiplier, shift) -> np.ndarray:
     total = 31 - shift
     product = np.asarray(values, np.int64) * np.asarray(multiplier, np.int64)
     return (product + (np.int64(1) << (total - 1))) >> total
+
+
+def multiply_float(values, real: float) -> np.ndarray:
+    """Return values * real in float64, rounded once, half away from zero.
+
+    This is what LiteRT's reference fully connected layer does (measured on ties); `multiply_single`
+    with the multiplier of `fit_single` gives the same results in integers.
+    """
+    product = np.asarray(values, np.float64) * real
+    return np.copysign(np.floor(np.abs(product) + 0.5), product).astype(np.int64)
+
+
+_REACH = np.arange(-6, 8)
+"""Sums around a step: the steps of all candidates of `fit_single` lie within (see there)."""
+
+
+def fit_single(real: float, *, low: int, high: int, sum_min: int, sum_max: int) -> tuple[int, int]:
+    """Return (multiplier, shift) with which `multiply_single` equals `multiply_float`.
+
+    The rounded multiplier itself can miss where values * real comes within 2**-32 of a tie, and it
+    rounds negative ties up; the next larger one rounds both kinds of ties away from zero. So the
+    five nearest multipliers are tried in turn. Both functions are steps that never go down: if
+    they agree around each step they agree everywhere. A multiplier m >= 2**30 that is d off moves
+    a step at t by t * d / m, which is at most 5 for |t| < 2**31 and d <= 2.5.
+
+    Parameters
+    ----------
+    real : float
+    low, high : int
+        Results beyond them are clamped: only the steps between them count.
+    sum_min, sum_max : int
+        Reachable values.
+
+    Notes
+    -----
+    Where none of the five fits, the best one is returned. Only layers with steps at huge sums
+    (some 2**24 and more) come to that, and they miss by one at single sums.
+    """
+    multiplier, shift = quantize_multiplier(real)
+    if multiplier == 0:
+        return multiplier, shift
+    steps = np.floor((np.arange(low, high) + 0.5) / real)
+    steps = steps[np.abs(steps) < 1 << 31].astype(np.int64)
+    values = np.unique(steps[:, None] + _REACH)
+    values = values[(values >= sum_min) & (values <= sum_max)]
+    wanted = np.clip(multiply_float(values, real), low, high)
+    best = None
+    for candidate in (multiplier + d for d in (0, 1, -1, 2, -2)):
+        if candidate > INT32_MAX:
+            continue
+        result = np.clip(multiply_single(values, candidate, shift), low, high)
+        misses = np.count_nonzero(result != wanted)
+        if best is None or misses < best[0]:
+            best = misses, candidate
+        if misses == 0:
+            break
+    return best[1], shift
 
 
 def activation_range(kind: str, scale: float, zero_point: int, low=-128, high=127):

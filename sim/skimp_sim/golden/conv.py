@@ -23,7 +23,10 @@ def _centred(x: np.ndarray, zero_point: int, amounts) -> np.ndarray:
 
 
 def requantise(acc: np.ndarray, params: ConvParams) -> np.ndarray:
-    """Return int8 results of accumulators whose last axis is the output channel."""
+    """Return int8 results of accumulators whose last axis is the output channel.
+
+    Sums and sums with bias are int32 and wrap.
+    """
     total = wrap_int32(acc.astype(np.int64) + params.bias)
     multiply = multiply_single if params.rounding == "single" else multiply_double
     scaled = multiply(total, params.multiplier, params.shift) + params.out_zp
@@ -72,7 +75,7 @@ def depthwise(graph: Graph, op: Op, x: np.ndarray) -> np.ndarray:
 
 
 def fully_connected(graph: Graph, op: Op, x: np.ndarray) -> np.ndarray:
-    """TFLite's reference FullyConnected for int8: rounds once (measured)."""
+    """LiteRT's reference FullyConnected for int8: rounds once, half away from zero (measured)."""
     weights = graph.tensors[op.inputs[1]].data
     params = conv_requant(graph, op)
     flat = x.reshape(-1, weights.shape[1]).astype(np.int32) - params.in_zp

@@ -49,7 +49,7 @@ def run_op(graph: Graph, op: Op, values: dict[int, np.ndarray]) -> list[np.ndarr
         case "reshape":
             out = x.reshape(ofmap.shape)
         case "transpose":
-            out = np.ascontiguousarray(x.transpose(tensor(1).reshape(-1)))
+            out = shape_ops.transpose(graph, op, x)
         case "concat":
             out = shape_ops.concat(graph, op, [tensor(i) for i in range(len(op.inputs))])
         case "resize_nearest":
@@ -69,6 +69,10 @@ def run_op(graph: Graph, op: Op, values: dict[int, np.ndarray]) -> list[np.ndarr
     return [out]
 
 
+def _listed(tensors) -> str:
+    return ", ".join(f"{dtype} {shape}" for shape, dtype in tensors) or "no input"
+
+
 def run_graph(graph: Graph, inputs: list[np.ndarray], progress=None) -> dict[int, np.ndarray]:
     """Return every activation of a network by tensor number.
 
@@ -79,7 +83,16 @@ def run_graph(graph: Graph, inputs: list[np.ndarray], progress=None) -> dict[int
         In the order of graph.inputs, in the tensors' own types.
     progress : callable or None
         Called with the operator before it runs.
+
+    Raises
+    ------
+    ModelError
+        Inputs of another number, shape or type than the network's.
     """
+    wanted = [(graph.tensors[i].shape, graph.tensors[i].dtype) for i in graph.inputs]
+    given = [(x.shape, x.dtype) for x in inputs]
+    if given != wanted:
+        raise ModelError(f"{graph.name}: takes {_listed(wanted)}, not {_listed(given)}")
     values = dict(zip(graph.inputs, inputs))
     for op in graph.ops:
         if progress is not None:

@@ -6,7 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from skimp_compiler.graph import Graph, Op
-from skimp_sim.golden.arithmetic import activation_range, quantize_multiplier
+from skimp_sim.golden.arithmetic import (
+    INT32_MAX,
+    INT32_MIN,
+    activation_range,
+    fit_single,
+    quantize_multiplier,
+)
 
 __all__ = [
     "AddParams",
@@ -18,6 +24,7 @@ __all__ = [
     "mean_params",
     "pads",
     "pool_window",
+    "sum_range",
 ]
 
 
@@ -48,7 +55,8 @@ def conv_requant(graph: Graph, op: Op) -> ConvParams:
     """Parameters of conv, depthwise or fully_connected.
 
     Multipliers come from double(s_in) * double(s_w) / double(s_out)
-    (TFLite's PopulateConvolutionQuantizationParams).
+    (TFLite's PopulateConvolutionQuantizationParams); those of fully connected layers are fitted to
+    LiteRT's float64 result (`fit_single`).
     """
     ifmap, wgt = graph.tensors[op.inputs[0]], graph.tensors[op.inputs[1]]
     ofmap = graph.tensors[op.outputs[0]]
@@ -56,11 +64,28 @@ def conv_requant(graph: Graph, op: Op) -> ConvParams:
     scales = np.asarray(wgt.quant.scale, np.float64)
     if scales.size == 1:
         scales = np.repeat(scales, num_k)
-    pairs = [quantize_multiplier(ifmap.scale * float(s) / ofmap.scale) for s in scales]
+    reals = [ifmap.scale * float(s) / ofmap.scale for s in scales]
     bias = np.zeros(num_k, np.int64)
     if len(op.inputs) > 2 and op.inputs[2] >= 0:
         bias = graph.tensors[op.inputs[2]].data.astype(np.int64).reshape(-1)
     low, high = activation_range(op.attrs["activation"], ofmap.scale, ofmap.zero_point)
+    if op.kind == "fully_connected":
+        reach = sum_range(wgt.data, ifmap.zero_point, bias)
+        if wgt.quant.scale.size == 1:
+            reals, reach = reals[:1], (reach[0].min(keepdims=True), reach[1].max(keepdims=True))
+        pairs = [
+            fit_single(
+                real,
+                low=low - ofmap.zero_point,
+                high=high - ofmap.zero_point,
+                sum_min=int(sum_min),
+                sum_max=int(sum_max),
+            )
+            for real, sum_min, sum_max in zip(reals, *reach)
+        ]
+        pairs *= num_k // len(pairs)
+    else:
+        pairs = [quantize_multiplier(real) for real in reals]
     return ConvParams(
         multiplier=np.array([m for m, _ in pairs], np.int64),
         shift=np.array([s for _, s in pairs], np.int64),
@@ -71,6 +96,15 @@ def conv_requant(graph: Graph, op: Op) -> ConvParams:
         act_max=high,
         rounding="single" if op.kind == "fully_connected" else "double",
     )
+
+
+def sum_range(wgt: np.ndarray, in_zp: int, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the least and the largest sum, bias included, of each row of weights [K, C]."""
+    ends = [wgt.astype(np.int64) * (end - in_zp) for end in (-128, 127)]
+    low, high = np.minimum(*ends).sum(axis=1) + bias, np.maximum(*ends).sum(axis=1) + bias
+    # Sums that leave int32 wrap, so that all of int32 is reachable.
+    wraps = (low < INT32_MIN) | (high > INT32_MAX)
+    return np.where(wraps, INT32_MIN, low), np.where(wraps, INT32_MAX, high)
 
 
 def pool_window(graph: Graph, op: Op) -> tuple[int, int, int, int]:
