@@ -1,12 +1,14 @@
 """Reads a .tflite file into the graph, and says in one line why it cannot."""
 
-import struct
+import math
 from pathlib import Path
 
 import numpy as np
 import tflite
+from flatbuffers import number_types
 
 from skimp_compiler.graph import Graph, ModelError, Op, Quant, Tensor
+from skimp_compiler.supported import check_supported
 
 __all__ = ["check_supported", "read_tflite"]
 
@@ -18,7 +20,14 @@ _DTYPES = {
     tflite.TensorType.INT16: np.dtype(np.int16),
     tflite.TensorType.INT8: np.dtype(np.int8),
     tflite.TensorType.BOOL: np.dtype(np.bool_),
+    tflite.TensorType.FLOAT16: np.dtype(np.float16),
+    tflite.TensorType.FLOAT64: np.dtype(np.float64),
+    tflite.TensorType.UINT16: np.dtype(np.uint16),
+    tflite.TensorType.UINT32: np.dtype(np.uint32),
+    tflite.TensorType.UINT64: np.dtype(np.uint64),
 }
+
+_TYPE_NAMES = {code: name for name, code in vars(tflite.TensorType).items() if name.isupper()}
 
 _KINDS = {
     "CONV_2D": "conv",
@@ -39,12 +48,6 @@ _ACTIVATION = {
     tflite.ActivationFunctionType.RELU_N1_TO_1: "relu_n1_to_1",
 }
 
-KINDS = frozenset(
-    "conv depthwise fully_connected add sub mul avg_pool max_pool mean pad reshape concat softmax "
-    "logistic resize_nearest quantize dequantize transpose hard_swish".split()
-)
-"""Operators that skimp runs, on the hardware or on the host."""
-
 
 def read_tflite(path: str | Path) -> Graph:
     """Return the network of a .tflite file.
@@ -52,7 +55,8 @@ def read_tflite(path: str | Path) -> Graph:
     Raises
     ------
     ModelError
-        No such file, not a .tflite, truncated, more than one subgraph, or dynamic shapes.
+        No such file, not a .tflite, truncated, more than one subgraph, dynamic shapes, or tensors
+        whose contents numpy cannot hold (4 bits, strings, sparse or outside the flatbuffer).
     """
     path = Path(path)
     try:
@@ -65,7 +69,7 @@ def read_tflite(path: str | Path) -> Graph:
         return _read(path, data)
     except ModelError:
         raise
-    except (IndexError, struct.error, ValueError, TypeError, AttributeError, KeyError) as error:
+    except Exception as error:  # flatbuffers trusts its offsets: damage ends in any exception
         raise ModelError(
             f"{path}: damaged or truncated .tflite ({len(data)} bytes); get the file again"
         ) from error
@@ -102,18 +106,23 @@ def _read(path: Path, data: bytes) -> Graph:
 def _tensor(path, model, tensor, index, file_bytes) -> Tensor:
     shape = tuple(int(n) for n in tensor.ShapeAsNumpy()) if tensor.ShapeLength() else ()
     name = (tensor.Name() or b"").decode(errors="replace")
+    where = f"{path}: tensor {index} ({' '.join(name.split())})"
     if tensor.Type() not in _DTYPES:
-        dtype = np.dtype(object)
-    else:
-        dtype = _DTYPES[tensor.Type()]
+        kind = _TYPE_NAMES.get(tensor.Type(), tensor.Type())
+        raise ModelError(f"{where} is of type {kind}; skimp runs INT8 networks")
+    dtype = _DTYPES[tensor.Type()]
     if any(n <= 0 for n in shape):
-        raise ModelError(f"{path}: tensor {index} ({name}) has the dynamic shape {shape}; fix it")
+        raise ModelError(f"{where} has the dynamic shape {shape}; export it with a fixed one")
+    if tensor.Sparsity() is not None:
+        raise ModelError(f"{where} is stored sparse; export the network with dense weights")
     contents = None
     buffer = model.Buffers(tensor.Buffer())
+    if buffer.Offset() > 1:
+        raise ModelError(f"{where} lies outside the flatbuffer; files above 2 GB are not supported")
     length = buffer.DataLength()
     if length:
         raw = buffer.DataAsNumpy()
-        count = int(np.prod(shape, dtype=np.int64))
+        count = math.prod(shape)
         if length > file_bytes or len(raw) != length or length != count * dtype.itemsize:
             raise ModelError(
                 f"{path}: damaged or truncated .tflite: tensor {index} has {length} bytes of data "
@@ -140,9 +149,21 @@ def _quant(quantization) -> Quant | None:
     return Quant(scale=scale, zero_point=zero_point, axis=int(quantization.QuantizedDimension()))
 
 
+def _builtin_code(code) -> int:
+    """Number of an operator: the larger of the old 8-bit and the new 32-bit field, as in TFLite.
+
+    The new field is read by hand: the binding's BuiltinCode() answers with the old one wherever
+    the new one is below 127, also in files that leave the old one out.
+    """
+    table = code._tab
+    offset = table.Offset(10)
+    new = table.Get(number_types.Int32Flags, offset + table.Pos) if offset else 0
+    return max(new, code.DeprecatedBuiltinCode())
+
+
 def _op(model, operator, index) -> Op:
     code = model.OperatorCodes(operator.OpcodeIndex())
-    builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+    builtin = _builtin_code(code)
     name = _NAMES.get(builtin, f"operator_{builtin}")
     if name == "CUSTOM":
         name = (code.CustomCode() or b"custom").decode(errors="replace")
@@ -236,48 +257,3 @@ _OPTIONS = {
         },
     ),
 }
-
-
-def check_supported(graph: Graph) -> None:
-    """Raise ModelError with the first operator that skimp cannot run exactly, and what to do."""
-    for op in graph.ops:
-        where = f"{graph.name}: operator {graph.op_name(op)}"
-        if op.kind in ("add", "sub", "mul") and len(op.inputs) != 2:
-            raise ModelError(
-                f"{where}: {len(op.inputs)} inputs; skimp adds two: split it into a chain of adds"
-            )
-        if op.kind not in KINDS:
-            raise ModelError(f"{where}: not supported; skimp runs {', '.join(sorted(KINDS))}")
-        inputs = [graph.tensors[i] for i in op.inputs if i >= 0]
-        outputs = [graph.tensors[i] for i in op.outputs]
-        activation = op.attrs.get("activation", "none")
-        if activation.startswith("activation_"):
-            raise ModelError(f"{where}: fused {activation} is not supported; unfuse it")
-        if op.kind not in ("quantize", "dequantize", "reshape", "transpose", "pad", "concat"):
-            for tensor in (*inputs[:2], *outputs):
-                if tensor.dtype == np.float32:
-                    raise ModelError(
-                        f"{where}: float32 tensor {tensor.index}; skimp runs INT8 networks: "
-                        "quantise this one (post-training, full integer) first"
-                    )
-        for tensor in (inputs[0], *outputs):
-            if tensor.dtype not in (np.int8, np.uint8, np.float32):
-                raise ModelError(f"{where}: {tensor.dtype} activations; skimp runs int8")
-            if tensor.dtype == np.int8 and (tensor.quant is None or tensor.quant.per_channel):
-                raise ModelError(f"{where}: tensor {tensor.index} needs one scale and zero point")
-        if op.kind in ("conv", "depthwise", "fully_connected"):
-            _check_weights(graph, op, where)
-
-
-def _check_weights(graph: Graph, op: Op, where: str) -> None:
-    wgt = graph.tensors[op.inputs[1]]
-    if not wgt.is_const or wgt.dtype != np.int8:
-        raise ModelError(f"{where}: weights must be constant int8; quantise the network fully")
-    if (wgt.quant.zero_point != 0).any():
-        raise ModelError(f"{where}: weights must have zero point 0; quantise them symmetrically")
-    if op.attrs.get("dilation_h", 1) != 1 or op.attrs.get("dilation_w", 1) != 1:
-        raise ModelError(f"{where}: dilation is not supported; train with dilation 1")
-    if op.kind == "conv" and wgt.shape[3] != graph.tensors[op.inputs[0]].shape[3]:
-        raise ModelError(f"{where}: grouped convolution is not supported; split it by group")
-    if len(op.inputs) > 2 and op.inputs[2] >= 0 and not graph.tensors[op.inputs[2]].is_const:
-        raise ModelError(f"{where}: the bias must be constant")
