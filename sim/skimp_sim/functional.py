@@ -85,7 +85,7 @@ class FunctionalModel:
         self.layers: dict[int, LayerCounts] = {}
         self._counts = LayerCounts()
         self._semaphores: Counter = Counter()
-        self._hazards = HazardCheck(config)
+        self._hazards = HazardCheck(config, dram_beats=dram.size // config.word_bytes)
 
     def run(self, address: int, on_layer=None) -> None:
         """Execute commands from a DRAM address to END.
@@ -100,6 +100,8 @@ class FunctionalModel:
         self._hazards.fence()
         while True:
             data = self.dram[address : address + COMMAND_BYTES].tobytes()
+            if len(data) < COMMAND_BYTES:
+                raise FunctionalError(f"address {address:#x}: the program runs out of DRAM")
             try:
                 opcode, fields = parse(data)
             except CommandError as error:
@@ -121,7 +123,9 @@ class FunctionalModel:
                 if on_layer is not None:
                     on_layer(fields["layer_id"])
             else:
-                self._hazards.begin(opcode, fields["wait"], fields["post"], self._where)
+                problem = self._hazards.begin(opcode, fields["wait"], fields["post"])
+                if problem:
+                    self._fail(problem)
                 getattr(self, f"_{opcode.name.lower()}")(_Fields(fields))
                 self._hazards.end()
             for semaphore in _bits(fields["post"]):
@@ -147,6 +151,12 @@ class FunctionalModel:
         if problem:
             self._fail(problem)
 
+    def _need(self, f, *names: str) -> None:
+        """Counts that the hardware takes as at least 1."""
+        for name in names:
+            if getattr(f, name) < 1:
+                self._fail(f"{name} must be at least 1")
+
     def _flat(self, glb_address: int) -> int:
         """Flat word of a GLB address field; rows above 2^15 are negative offsets."""
         row, bank = glb_address & 0xFFFF, glb_address >> 16
@@ -156,8 +166,12 @@ class FunctionalModel:
 
     def _load_ifmap(self, f) -> None:
         cfg = self.config
+        self._need(f, "num_blocks", "stride_h", "stride_w")
         rows = f.pad_top + f.num_rows + f.pad_bottom
         cols = f.pad_left + f.num_cols + f.pad_right
+
+        if not rows or not cols:
+            self._fail(f"writes blocks of {rows}x{cols} words")
 
         def offsets(count, inc, wrap, stride):
             """Offset of each row or column from the first one."""
@@ -198,14 +212,21 @@ class FunctionalModel:
         width = self.config.word_bytes
         if (at % width).any() or at.min() < 0 or at.max() + width > self.dram.size:
             self._fail(f"reads DRAM bytes {at.min():#x} to {at.max() + width:#x}")
-        return (
-            self.dram[: self.dram.size // width * width]
-            .view(np.int8)
-            .reshape(-1, width)[at // width]
-        )
+        problem = self._hazards.load(at // width)
+        if problem:
+            self._fail(problem)
+        return self._dram_beats()[at // width]
+
+    def _dram_beats(self) -> np.ndarray:
+        """DRAM as int8 rows of one beat; a view."""
+        width = self.config.word_bytes
+        return self.dram[: self.dram.size // width * width].view(np.int8).reshape(-1, width)
 
     def _load_linear(self, f) -> None:
         cfg = self.config
+        self._need(f, "num_beats")
+        if f.target not in set(LoadTarget):
+            self._fail(f"has no target {f.target}")
         size = f.num_beats * cfg.word_bytes
         at = np.arange(f.dram_addr, f.dram_addr + size, cfg.word_bytes)
         data = self._dram_words(at).reshape(-1)
@@ -239,6 +260,7 @@ class FunctionalModel:
     def _lanes(self, f) -> np.ndarray:
         """Flat offset of every output pixel from the word of pixel 0."""
         pixels = self.config.pixels
+        self._need(f, "num_pixels", "tile_q")
         n = np.arange(f.num_pixels)
         group, lane = n // pixels, n % pixels
         if f.num_groups != -(-f.num_pixels // pixels):
@@ -249,6 +271,8 @@ class FunctionalModel:
 
     def _taps(self, f) -> np.ndarray:
         """Flat word of every tap [c, r, s] for pixel 0."""
+
+        self._need(f, "num_c", "num_r", "num_s", "stride_h", "stride_w")
 
         def walk(count, inc, wrap, stride):
             steps = [self._flat(wrap if (k + 1) % stride == 0 else inc) for k in range(count - 1)]
@@ -352,6 +376,11 @@ class FunctionalModel:
 
     def _drain(self, f) -> None:
         cfg = self.config
+        self._need(f, "num_pixels")
+        if f.num_pixels > cfg.tile_pixels:
+            self._fail(f"{f.num_pixels} pixels; the psum scratchpad holds {cfg.tile_pixels}")
+        if f.rounding not in set(Rounding):
+            self._fail(f"has no rounding {f.rounding}")
         if f.ofmap_base + f.num_pixels > cfg.ofmap_depth:
             self._fail(f"writes ofmap words to {f.ofmap_base + f.num_pixels} of {cfg.ofmap_depth}")
         if f.param_block >= cfg.param_depth:
@@ -376,6 +405,7 @@ class FunctionalModel:
 
     def _store(self, f) -> None:
         cfg = self.config
+        self._need(f, "seg_beats", "seg_count", "num_blocks")
         words = f.seg_beats * f.seg_count
         where = slice(f.ofmap_base, f.ofmap_base + words)
         if where.stop > cfg.ofmap_depth or f.num_blocks > cfg.ofmap_blocks:
@@ -392,8 +422,10 @@ class FunctionalModel:
         if (at % width).any() or at.max() + width > self.dram.size:
             self._fail(f"writes DRAM bytes {at.min():#x} to {at.max() + width:#x}")
         data = blocks[:, : f.num_blocks].transpose(1, 0, 2).reshape(-1, width)
-        view = self.dram[: self.dram.size // width * width].view(np.int8).reshape(-1, width)
-        view[at // width] = data
+        problem = self._hazards.store(at // width)
+        if problem:
+            self._fail(problem)
+        self._dram_beats()[at // width] = data
         self._counts.dram_write_bytes["ofmap"] += data.size
         self._counts.glb_accesses["ofmap"] += len(data)
 
