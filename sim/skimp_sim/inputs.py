@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from skimp_compiler.graph import Graph, ModelError, Tensor
 
@@ -38,10 +38,16 @@ def load_input(graph: Graph, path: str | Path | None, *, seed: int = 0) -> list[
         raise ModelError(f"{path}: no such input file")
     suffix = path.suffix.lower()
     if suffix == ".npy":
-        return [_from_npy(path, tensor)]
-    if suffix == ".bin":
-        return [_from_raw(path, tensor)]
-    return [_from_picture(path, tensor)]
+        values = _from_npy(path, tensor)
+    elif suffix == ".bin":
+        values = _from_raw(path, tensor)
+    else:
+        return [_from_picture(path, tensor)]
+    if np.issubdtype(values.dtype, np.floating):
+        if not np.isfinite(values).all():
+            raise ModelError(f"{path}: has values that are not finite")
+        values = _from_real(values, tensor)
+    return [values]
 
 
 def random_input(tensor: Tensor, rng: np.random.Generator) -> np.ndarray:
@@ -57,22 +63,31 @@ def _from_npy(path: Path, tensor: Tensor) -> np.ndarray:
         values = np.load(path, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise ModelError(f"{path}: not a .npy array; write it with numpy.save") from error
-    if not isinstance(values, np.ndarray) or values.size != np.prod(tensor.shape):
+    if not isinstance(values, np.ndarray):
+        raise ModelError(f"{path}: an archive, not one array; write it with numpy.save")
+    # Axes of 1 may be left out, others not moved: a CHW array is no HWC picture.
+    if _without_ones(values.shape) != _without_ones(tensor.shape):
         raise ModelError(f"{path}: shape {values.shape}, but the input is {tensor.shape}")
     if values.dtype == tensor.dtype:
         return values.reshape(tensor.shape)
     if np.issubdtype(values.dtype, np.floating):
-        return _from_real(values.reshape(tensor.shape), tensor)
+        return values.reshape(tensor.shape)
     raise ModelError(f"{path}: {values.dtype} values, but the input is {tensor.dtype}")
+
+
+def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(n for n in shape if n != 1)
 
 
 def _from_raw(path: Path, tensor: Tensor) -> np.ndarray:
     """Raw float32 where at least that many bytes are there, else the tensor's own type."""
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read ({error.strerror})") from error
     count = int(np.prod(tensor.shape))
     if len(data) >= 4 * count and len(data) % 4 == 0:
-        values = np.frombuffer(data, "<f4", count).reshape(tensor.shape)
-        return _from_real(values, tensor)
+        return np.frombuffer(data, "<f4", count).reshape(tensor.shape)
     if len(data) == count * tensor.dtype.itemsize:
         return np.frombuffer(data, tensor.dtype).reshape(tensor.shape)
     raise ModelError(
@@ -96,7 +111,7 @@ def _from_picture(path: Path, tensor: Tensor) -> np.ndarray:
     try:
         with Image.open(path) as file:
             picture = file.convert("RGB" if shape[3] == 3 else "L")
-    except (UnidentifiedImageError, OSError, ValueError) as error:
+    except Exception as error:  # decoders of damaged pictures raise whatever they meet
         raise ModelError(f"{path}: not a picture that can be read (.png, .jpg, .bmp)") from error
     _, height, width, channels = shape
     side = min(picture.width / width, picture.height / height)

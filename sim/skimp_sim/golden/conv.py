@@ -25,7 +25,8 @@ def _centred(x: np.ndarray, zero_point: int, amounts) -> np.ndarray:
 def requantise(acc: np.ndarray, params: ConvParams) -> np.ndarray:
     """Return int8 results of accumulators whose last axis is the output channel.
 
-    Sums and sums with bias are int32 and wrap.
+    Sums and sums with bias are int32 and wrap; what a single rounding makes of them is clamped
+    however large it is.
     """
     total = wrap_int32(acc.astype(np.int64) + params.bias)
     multiply = multiply_single if params.rounding == "single" else multiply_double
