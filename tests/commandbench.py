@@ -1,0 +1,118 @@
+"""Programs written command by command, and the functional model that runs them."""
+
+import numpy as np
+
+from skimp.config import Config
+from skimp.isa import COMMAND_BYTES, LoadTarget, Opcode, assemble, glb_address
+from skimp_sim.functional import FunctionalModel
+
+__all__ = ["CommandBench"]
+
+CODE_BYTES = 256 * COMMAND_BYTES
+
+
+class CommandBench:
+    """Commands and data in a DRAM, run on the functional model.
+
+    Parameters
+    ----------
+    config : Config
+    rng : np.random.Generator
+    fenced : bool
+        A LAYER command behind every command, so that semaphores are not needed.
+    """
+
+    def __init__(self, config: Config, rng, *, fenced=True):
+        self.config, self.rng, self.fenced = config, rng, fenced
+        self.code: list[bytes] = []
+        self.data = bytearray()
+
+    def place(self, values: np.ndarray) -> int:
+        """Append an array to the data; return its address."""
+        self.data += bytes(-len(self.data) % 64)
+        address = CODE_BYTES + len(self.data)
+        self.data += np.ascontiguousarray(values).tobytes()
+        return address
+
+    def glb(self, flat: int) -> int:
+        """GLB address field of a flat word."""
+        return glb_address(int(flat), self.config.pixels)
+
+    def add(self, opcode: Opcode, **fields: int) -> None:
+        """Append a command."""
+        self.code.append(assemble(opcode, **fields))
+        if self.fenced:
+            self.code.append(assemble(Opcode.LAYER))
+
+    def run(self, *, end=True) -> FunctionalModel:
+        """Run everything from address 0; return the model with its memories."""
+        code = self.code + [assemble(Opcode.END)] * end
+        assert len(code) * COMMAND_BYTES <= CODE_BYTES
+        image = b"".join(code).ljust(CODE_BYTES, b"\0") + self.data
+        image += bytes(-len(image) % 64)
+        model = FunctionalModel(self.config, np.frombuffer(image, np.uint8).copy())
+        model.run(0)
+        return model
+
+    def int8(self, *shape, low=-128) -> np.ndarray:
+        return self.rng.integers(low, 128, shape).astype(np.int8)
+
+    def fill_ifmap(self, words=None, **fields) -> np.ndarray:
+        """Load flat words 0 ... of the ifmap side with noise; return it [word, in_channels]."""
+        cfg = self.config
+        words = cfg.pixels * cfg.ifmap_depth if words is None else words
+        values = self.int8(words, cfg.in_channels)
+        self.add(
+            Opcode.LOAD_IFMAP, dram_addr=self.place(values), num_blocks=1, num_rows=1,
+            num_cols=words, seg_beats=words, seg_count=1, dma_blocks=1, inc_col=self.glb(1),
+            inc_col_wrap=self.glb(1), stride_h=1, stride_w=1, **fields,
+        )  # fmt: skip
+        return values
+
+    def fill(self, target: LoadTarget, values: np.ndarray, word_addr=0, **fields) -> None:
+        """Load words of a memory."""
+        self.add(
+            Opcode.LOAD_LINEAR, dram_addr=self.place(values), target=target, word_addr=word_addr,
+            num_beats=values.nbytes // self.config.word_bytes, **fields,
+        )  # fmt: skip
+
+    def fill_wgt(self, blocks: int, **fields) -> np.ndarray:
+        """Load weight blocks 0 ... with noise; return them [block, co, ci]."""
+        values = self.int8(blocks, self.config.out_channels, self.config.in_channels, low=-127)
+        self.fill(LoadTarget.WGT, values, **fields)
+        return values
+
+    def fill_param(self, bias=0, mult=1 << 30, shift=0, **fields) -> None:
+        """Load parameter word 0."""
+        values = np.empty((3, self.config.out_channels), np.int32)
+        values[0], values[1], values[2] = bias, mult, shift
+        self.fill(LoadTarget.PARAM, values, **fields)
+
+    def one_tap(self, num_pixels: int, /, **fields: int) -> dict[str, int]:
+        """Fields of a 1x1 window over one row of pixels, one channel block."""
+        groups = -(-num_pixels // self.config.pixels)
+        return dict(
+            tile_q=num_pixels, num_pixels=num_pixels, num_groups=groups, num_r=1, num_s=1, num_c=1,
+            stride_h=1, stride_w=1,
+        ) | fields  # fmt: skip
+
+    def conv(self, num_pixels: int, /, **fields: int) -> None:
+        """Append a 1x1 CONV over all lanes."""
+        real = dict(first=1, ci_last=self.config.in_channels, co_valid=self.config.out_channels)
+        self.add(Opcode.CONV, **self.one_tap(num_pixels, **(real | fields)))
+
+    def drain(self, num_pixels: int, /, **fields: int) -> None:
+        """Append a DRAIN without clamping."""
+        limits = dict(act_min=-128, act_max=127)
+        self.add(Opcode.DRAIN, num_pixels=num_pixels, **(limits | fields))
+
+    def store(self, words: int, **fields: int) -> int:
+        """Append a STORE of words in one segment; return the address."""
+        cfg = self.config
+        address = self.place(np.zeros((cfg.ofmap_blocks, words, cfg.word_bytes), np.int8))
+        wanted = dict(
+            dram_addr=address, seg_beats=words, seg_count=1, num_blocks=cfg.ofmap_blocks,
+            block_stride=words * cfg.word_bytes,
+        )  # fmt: skip
+        self.add(Opcode.STORE, **(wanted | fields))
+        return (wanted | fields)["dram_addr"]

@@ -1,0 +1,536 @@
+"""Every command of the functional model against its definition in nested loops; its errors."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from commandbench import CODE_BYTES, CommandBench
+from testconfigs import ODD, WIDE
+
+from skimp.isa import COMMAND_BYTES, LoadTarget, Opcode, Rounding, Semaphore, assemble
+from skimp_sim.functional import FunctionalError
+
+SEEDS = range(8)
+CONFIGS = [pytest.param(c, id=c.name) for c in (ODD, WIDE)]
+
+
+def bench(config, seed, **options) -> CommandBench:
+    return CommandBench(config, np.random.default_rng(seed), **options)
+
+
+def advance(config, address, step):
+    """(row, bank) plus a flat step, carry by carry."""
+    row, bank = address
+    for _ in range(abs(step)):
+        bank += 1 if step > 0 else -1
+        if bank == config.pixels:
+            row, bank = row + 1, 0
+        elif bank < 0:
+            row, bank = row - 1, config.pixels - 1
+    return row, bank
+
+
+def wrapped(value: int) -> int:
+    """An int as 32 bits of two's complement."""
+    return (int(value) + (1 << 31)) % (1 << 32) - (1 << 31)
+
+
+def random_taps(b: CommandBench, *, num_c=None, num_r=None, num_s=None):
+    """Return fields of a random window, and the flat words of every tap [c][r][s][pixel]."""
+    cfg, rng = b.config, b.rng
+    num_c, num_r, num_s = (
+        int(rng.integers(1, 4)) if n is None else n for n in (num_c, num_r, num_s)
+    )
+    stride_h, stride_w = (int(n) for n in rng.integers(1, 4, 2))
+    tile_q = int(rng.integers(1, 9))
+    num_pixels = int(rng.integers(1, min(20, cfg.tile_pixels) + 1))
+    # The lanes of a group continue into the next row; the pitch makes its offset whole groups.
+    row_step = int(rng.integers(0, 3))
+    groups = -(-num_pixels // cfg.pixels)
+    steps = {
+        name: int(rng.integers(-2, 6)) for name in ("inc_s", "inc_s_wrap", "inc_r", "inc_r_wrap")
+    }
+    steps["inc_c"] = int(rng.integers(0, 9))
+    base = 40 + int(rng.integers(0, 8))
+    words = []
+    for c in range(num_c):
+        row_start = base + c * steps["inc_c"]
+        for r in range(num_r):
+            tap = row_start
+            for s in range(num_s):
+                for f in range(num_pixels):
+                    t, lane = divmod(f, cfg.pixels)
+                    flat = tap + lane + cfg.pixels * (t + f // tile_q * row_step)
+                    row, bank = advance(cfg, (0, 0), flat)
+                    words.append(row * cfg.pixels + bank)
+                tap += steps["inc_s_wrap" if (s + 1) % stride_w == 0 else "inc_s"]
+            row_start += steps["inc_r_wrap" if (r + 1) % stride_h == 0 else "inc_r"]
+    fields = dict(
+        tile_q=tile_q, num_pixels=num_pixels, num_groups=groups, row_step=row_step, num_r=num_r,
+        num_s=num_s, num_c=num_c, stride_h=stride_h, stride_w=stride_w, ifmap_base=b.glb(base),
+        psum_half=int(rng.integers(2)),
+    ) | {name: b.glb(step) for name, step in steps.items()}  # fmt: skip
+    return fields, np.array(words).reshape(num_c, num_r, num_s, num_pixels)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_load_ifmap(config, seed):
+    b = bench(config, seed)
+    rng = b.rng
+    blocks, rows, cols = (int(n) for n in rng.integers(1, 4, 3))
+    top, bottom, left, right = (int(n) for n in rng.integers(0, 3, 4))
+    stride_h, stride_w = (int(n) for n in rng.integers(1, 4, 2))
+    fill = int(rng.integers(-128, 128))
+    height, width = top + rows + bottom, left + cols + right
+    plane_w = -(-width // stride_w)
+    pitch = plane_w * stride_w
+    plane_h = -(-height // stride_h) * pitch
+    values = b.int8(blocks, rows, cols, config.in_channels)
+    if seed % 2:
+        # All of it in one piece ...
+        address = b.place(values)
+        dma = dict(dma_blocks=1, seg_count=1, seg_beats=blocks * rows * cols)
+    else:
+        # ... or a segment a row, between other bytes.
+        image = b.int8(blocks, rows + 1, cols + 2, config.in_channels)
+        image[:, :rows, :cols] = values
+        address = b.place(image)
+        row_bytes = (cols + 2) * config.word_bytes
+        dma = dict(
+            dma_blocks=blocks, seg_count=rows, seg_beats=cols, seg_stride=row_bytes,
+            block_stride=row_bytes * (rows + 1),
+        )  # fmt: skip
+    base = int(rng.integers(0, 9))
+    b.add(
+        Opcode.LOAD_IFMAP, dram_addr=address, num_blocks=blocks, num_rows=rows, num_cols=cols,
+        pad_top=top, pad_bottom=bottom, pad_left=left, pad_right=right, fill=fill,
+        stride_h=stride_h, stride_w=stride_w, glb_base=b.glb(base), inc_col=b.glb(plane_w),
+        inc_col_wrap=b.glb(1 - (stride_w - 1) * plane_w), inc_row=b.glb(plane_h),
+        inc_row_wrap=b.glb(pitch - (stride_h - 1) * plane_h), inc_block=b.glb(plane_h * stride_h),
+        **dma,
+    )  # fmt: skip
+    model = b.run()
+    for block in range(blocks):
+        for y in range(height):
+            for x in range(width):
+                flat = base + block * plane_h * stride_h
+                flat += y % stride_h * plane_h + y // stride_h * pitch
+                flat += x % stride_w * plane_w + x // stride_w
+                inside = top <= y < top + rows and left <= x < left + cols
+                for ci in range(config.in_channels):
+                    wanted = values[block, y - top, x - left, ci] if inside else fill
+                    assert model.ifmap[flat, ci] == wanted, (seed, block, y, x, ci)
+    (counts,) = model.layers.values()
+    assert counts.dram_read_bytes["ifmap"] == values.size
+    assert counts.glb_accesses["ifmap"] == blocks * height * width
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_load_linear(config):
+    b = bench(config, 1)
+    ci, co = config.in_channels, config.out_channels
+    wgt = b.int8(3 * co * ci, low=-127)
+    dw_wgt = b.int8(5 * ci, low=-127)
+    param = b.rng.integers(-(1 << 31), 1 << 31, 2 * 3 * co).astype(np.int32)
+    lut = b.rng.integers(-(1 << 31), 1 << 31, 512).astype(np.int32)
+    b.fill(LoadTarget.WGT, wgt, 2)
+    b.fill(LoadTarget.DW_WGT, dw_wgt, 7)
+    b.fill(LoadTarget.PARAM, param, 1)
+    b.fill(LoadTarget.LUT, lut)
+    model = b.run()
+    for n, value in enumerate(wgt):
+        assert model.wgt[2 + n // (co * ci), n // ci % co, n % ci] == value
+    for n, value in enumerate(dw_wgt):
+        assert model.dw_wgt[7 + n // ci, n % ci] == value
+    for n, value in enumerate(param):
+        assert model.param[1 + n // (3 * co), n // co % 3, n % co] == value
+    for n, value in enumerate(lut):
+        assert model.lut[n // 256, n % 256] == value
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_conv(config, seed):
+    b = bench(config, seed)
+    ifmap = b.fill_ifmap(config.pixels * 30 + 60).astype(int)
+    wgt = b.fill_wgt(34).astype(int)
+    fields, words = random_taps(b)
+    num_c, num_r, num_s, num_pixels = words.shape
+    in_zp = int(b.rng.integers(-128, 128))
+    wgt_base = int(b.rng.integers(0, 7))
+    ci_last = int(b.rng.integers(1, config.in_channels + 1))
+    co_valid = int(b.rng.integers(1, config.out_channels + 1))
+    fields |= dict(in_zp=in_zp, wgt_base=wgt_base, ci_last=ci_last, co_valid=co_valid)
+    b.add(Opcode.CONV, first=1, **fields)
+    b.add(Opcode.CONV, first=0, **(fields | dict(in_zp=in_zp // 2)))
+    model = b.run()
+    gated = 0
+    for f in range(num_pixels):
+        sums = [0] * config.out_channels
+        for zero_point in (in_zp, in_zp // 2):
+            block = wgt_base
+            for c in range(num_c):
+                for r in range(num_r):
+                    for s in range(num_s):
+                        for ci in range(config.in_channels):
+                            x = ifmap[words[c, r, s, f], ci] - zero_point
+                            for co in range(config.out_channels):
+                                sums[co] += x * wgt[block, co, ci]
+                            if zero_point == in_zp and (c < num_c - 1 or ci < ci_last):
+                                gated += co_valid * (x == 0)
+                        block += 1
+        got = model.psum[fields["psum_half"], f]
+        np.testing.assert_array_equal(got, sums, err_msg=f"seed {seed}, pixel {f}, {fields}")
+    # Layer 0 is the last one of that number: the second CONV; the first is found by itself.
+    b.code = b.code[:-2]
+    (counts,) = b.run().layers.values()
+    assert counts.macs_gated == gated
+    taps = num_c * num_r * num_s
+    assert counts.glb_accesses["ifmap"] == taps * num_pixels
+    assert counts.spad_accesses["wgt"] == taps * config.out_channels * config.in_channels
+    assert counts.spad_accesses["psum"] == (2 * taps - 1) * num_pixels * config.out_channels
+
+
+def test_conv_wraps_around():
+    """Sums beyond 32 bits wrap as the adders do."""
+    b = bench(ODD, 4)
+    ifmap = b.fill_ifmap(9)
+    wgt = b.fill_wgt(1)
+    b.fill(LoadTarget.LUT, np.full(512, (1 << 30) - 1, np.int32))
+    b.add(Opcode.ELEMENTWISE, **b.one_tap(9, num_s=2))
+    b.conv(9, first=0, in_zp=-128)
+    model = b.run()
+    found = 0
+    for f in range(9):
+        for co in range(ODD.out_channels):
+            total = (1 << 31) - 2 if co < ODD.in_channels else 0
+            for ci in range(ODD.in_channels):
+                total += (int(ifmap[f, ci]) + 128) * int(wgt[0, co, ci])
+            assert model.psum[0, f, co] == wrapped(total)
+            found += total != wrapped(total)
+    assert found
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("mode", ["wgt", "unit", "max"])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_depthwise(config, mode, seed):
+    b = bench(config, seed)
+    ifmap = b.fill_ifmap(config.pixels * 30 + 60).astype(int)
+    wgt = b.int8(16, config.in_channels, low=-127)
+    b.fill(LoadTarget.DW_WGT, wgt)
+    fields, words = random_taps(b, num_c=1)
+    _, num_r, num_s, num_pixels = words.shape
+    in_zp = int(b.rng.choice([-128, -3, 0, 5, 127]))
+    ci_last = int(b.rng.integers(1, config.in_channels + 1))
+    b.add(
+        Opcode.DEPTHWISE, in_zp=in_zp, wgt_base=3, ci_last=ci_last, max_mode=mode == "max",
+        unit_wgt=mode != "wgt", **fields,
+    )  # fmt: skip
+    model = b.run()
+    gated = 0
+    for f in range(num_pixels):
+        for ci in range(config.in_channels):
+            values = [
+                ifmap[words[0, r, s, f], ci] - in_zp for r in range(num_r) for s in range(num_s)
+            ]
+            if mode == "max":
+                wanted = max(0, *values)
+            else:
+                weights = wgt[3:, ci].astype(int) if mode == "wgt" else [1] * len(values)
+                wanted = sum(x * w for x, w in zip(values, weights))
+            assert model.psum[fields["psum_half"], f, ci] == wanted, (seed, f, ci)
+            if mode == "wgt" and ci < ci_last:
+                gated += values.count(0)
+    assert model.layers[0].macs_gated == gated
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_elementwise(config, seed):
+    b = bench(config, seed)
+    ifmap = b.fill_ifmap(config.pixels * 30 + 60)
+    tables = b.rng.integers(-(1 << 31), 1 << 31, (2, 256)).astype(np.int32)
+    b.fill(LoadTarget.LUT, tables)
+    fields, words = random_taps(b, num_c=1, num_r=1, num_s=2)
+    b.add(Opcode.ELEMENTWISE, **fields)
+    model = b.run()
+    for f in range(words.shape[3]):
+        for ci in range(config.in_channels):
+            first, second = (int(ifmap[words[0, 0, s, f], ci]) % 256 for s in (0, 1))
+            wanted = wrapped(int(tables[0, first]) + int(tables[1, second]))
+            assert model.psum[fields["psum_half"], f, ci] == wanted, (seed, f, ci)
+
+
+def requantised(acc, bias, mult, shift, rounding):
+    """One value, from the definitions: exact integers of any size."""
+    if rounding is Rounding.AWAY:
+        scaled = ((abs(acc) + bias) * mult) >> (31 - shift)
+        return scaled if acc >= 0 else -scaled
+    total = wrapped(acc + bias)
+    if rounding is Rounding.SINGLE:
+        return (total * mult + (1 << (30 - shift))) >> (31 - shift)
+    high = (wrapped(total << max(shift, 0)) * mult + (1 << 30)) >> 31
+    right = max(-shift, 0)
+    if not right:
+        return high
+    return (1 if high >= 0 else -1) * ((abs(high) + (1 << (right - 1))) >> right)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("rounding", Rounding, ids=lambda r: r.name)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_drain(config, rounding, seed):
+    b = bench(config, seed)
+    rng, co = b.rng, config.out_channels
+    num_pixels = int(rng.integers(1, min(20, config.tile_pixels) + 1))
+    b.fill_ifmap(num_pixels)
+    b.fill_wgt(1)
+    away = rounding is Rounding.AWAY
+    words = [
+        rng.integers(0 if away else -(1 << 20), 1 << 20, co),
+        rng.integers(1 << 30, 1 << 31, co),
+        rng.integers(-14, 1 if away else 3, co),
+    ]
+    b.fill(LoadTarget.PARAM, np.array(words, np.int32), 2)
+    b.conv(num_pixels, in_zp=-128, psum_half=1)
+    low, high = sorted(int(n) for n in rng.integers(-128, 128, 2))
+    out_zp = int(rng.integers(-128, 128))
+    b.drain(
+        num_pixels, ofmap_base=5, param_block=2, psum_half=1, rounding=rounding, out_zp=out_zp,
+        act_min=low, act_max=high,
+    )  # fmt: skip
+    model = b.run()
+    for f in range(num_pixels):
+        for k in range(co):
+            bias, mult, shift = (int(word[k]) for word in words)
+            value = requantised(int(model.psum[1, f, k]), bias, mult, shift, rounding)
+            wanted = min(max(value + out_zp, low), high)
+            assert model.ofmap[5 + f, k] == wanted, (seed, f, k, bias, mult, shift)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_store(config, seed):
+    b = bench(config, seed)
+    ci = config.in_channels
+    seg_beats, seg_count = (int(n) for n in b.rng.integers(1, 4, 2))
+    words = min(seg_beats * seg_count + 2, config.tile_pixels)
+    b.fill_ifmap(words)
+    b.fill_wgt(1)
+    b.fill_param(mult=1 << 30, shift=-6)
+    b.conv(words)
+    b.drain(words)
+    blocks = int(b.rng.integers(1, config.ofmap_blocks + 1))
+    seg_stride = (seg_beats + 1) * ci
+    block_stride = seg_stride * seg_count + 2 * ci
+    address = b.store(
+        seg_beats, seg_count=seg_count, seg_stride=seg_stride, block_stride=block_stride,
+        num_blocks=blocks, ofmap_base=1, dram_addr=b.place(np.zeros(4 * block_stride, np.int8)),
+    )  # fmt: skip
+    model = b.run()
+    wanted = np.zeros(blocks * block_stride, np.int8)
+    for block in range(blocks):
+        for seg in range(seg_count):
+            for beat in range(seg_beats):
+                at = block * block_stride + seg * seg_stride + beat * ci
+                for lane in range(ci):
+                    word = model.ofmap[1 + seg * seg_beats + beat]
+                    wanted[at + lane] = word[block * ci + lane]
+    got = model.dram[address : address + wanted.size].view(np.int8)
+    np.testing.assert_array_equal(got, wanted, err_msg=f"seed {seed}")
+    assert wanted.any()
+    counts = model.layers[0]
+    assert counts.dram_write_bytes["ofmap"] == blocks * seg_count * seg_beats * ci
+    assert counts.glb_accesses["ofmap"] == blocks * seg_count * seg_beats
+
+
+def test_layers_keep_their_counts():
+    b = bench(ODD, 1, fenced=False)
+    b.fill_ifmap(9)
+    b.code.append(assemble(Opcode.LAYER, layer_id=4))
+    b.fill_wgt(2)
+    b.code.append(assemble(Opcode.LAYER, layer_id=7))
+    model = b.run()
+    assert list(model.layers) == [4, 7]
+    first, second = model.layers.values()
+    assert first.dram_read_bytes == {"program": 2 * COMMAND_BYTES, "ifmap": 9 * ODD.in_channels}
+    block = ODD.in_channels * ODD.out_channels
+    assert second.dram_read_bytes == {"program": 2 * COMMAND_BYTES, "wgt": 2 * block}
+    assert second.spad_accesses == {"wgt": 2 * block}
+
+
+# What the hardware could not execute
+
+
+def conv_ready(**options) -> CommandBench:
+    """Ifmap and weights are there."""
+    b = bench(ODD, 1, **options)
+    b.fill_ifmap(30)
+    b.fill_wgt(2)
+    return b
+
+
+def refused(b: CommandBench, match: str, **options):
+    with pytest.raises(FunctionalError, match=match):
+        b.run(**options)
+
+
+def test_program_errors():
+    b = bench(ODD, 1)
+    b.add(Opcode.CHECK, hash=ODD.hash ^ 1)
+    refused(b, "another configuration")
+    b = bench(ODD, 1)
+    b.add(Opcode.CHECK, hash=ODD.hash)
+    b.run()
+    refused(b, "unknown opcode 0", end=False)
+    b.code = [assemble(Opcode.LAYER)] * (CODE_BYTES // COMMAND_BYTES)
+    refused(b, "runs out of DRAM", end=False)
+
+
+def test_wait_for_ever():
+    b = conv_ready(fenced=False)
+    b.conv(3, wait=1 << Semaphore.WGT_FULL)
+    refused(b, "CONV at 0x80: waits for WGT_FULL for ever")
+    b = bench(ODD, 1)
+    b.fill_ifmap(3, post=1 << Semaphore.IFMAP_FULL)
+    b.fill_wgt(1)
+    b.conv(3, wait=1 << Semaphore.IFMAP_FULL)
+    refused(b, "waits for IFMAP_FULL for ever")  # LAYER cleared it
+
+
+def test_reads_of_what_was_never_written():
+    b = bench(ODD, 1)
+    b.fill_wgt(1)
+    b.conv(3)
+    refused(b, "ifmap words that were never written")
+    b = bench(ODD, 1)
+    b.fill_ifmap(3)
+    b.conv(3)
+    refused(b, "wgt words that were never written")
+    b = conv_ready()
+    b.conv(3, first=0)
+    refused(b, "psum words that were never written")
+    b = conv_ready()
+    b.conv(3)
+    b.drain(3)
+    refused(b, "param words that were never written")
+    b.code = b.code[:-2]
+    b.fill_param()
+    b.drain(4)
+    refused(b, "psum words that were never written")
+    b.code = b.code[:-2]
+    b.drain(3, ofmap_base=2)
+    b.store(4, ofmap_base=2)
+    refused(b, "ofmap words that were never written")
+    for opcode, more, buffer in (
+        (Opcode.DEPTHWISE, dict(ci_last=1), "dw_wgt"),
+        (Opcode.ELEMENTWISE, dict(num_s=2), "lut"),
+    ):
+        b = bench(ODD, 1)
+        b.fill_ifmap(30)
+        b.add(opcode, **b.one_tap(3, **more))
+        refused(b, f"{buffer} words that were never written")
+
+
+def test_lanes_beyond_the_last_pixel_read_nothing():
+    """A group that is not full may reach words that hold nothing, even the end of the buffer."""
+    b = bench(ODD, 1)
+    last = ODD.pixels * ODD.ifmap_depth - 4
+    b.fill_ifmap(4, glb_base=b.glb(last))
+    b.fill_wgt(1)
+    b.conv(4, ifmap_base=b.glb(last))
+    b.run()
+
+
+@pytest.mark.parametrize(
+    ("fields", "match"),
+    [
+        (dict(num_pixels=0), "num_pixels must be at least 1"),
+        (dict(tile_q=0), "tile_q must be at least 1"),
+        (dict(num_c=0), "num_c must be at least 1"),
+        (dict(num_r=0), "num_r must be at least 1"),
+        (dict(num_s=0), "num_s must be at least 1"),
+        (dict(stride_h=0), "stride_h must be at least 1"),
+        (dict(num_groups=2), "2 groups do not hold 3 pixels"),
+        (dict(num_pixels=28, num_groups=10), "the psum scratchpad holds 9"),
+        (dict(wgt_base=39, num_c=2), "weight blocks to 41 of 40"),
+        (dict(ifmap_base=99 | 1 << 16), "ifmap words 298 to 300 of 300"),
+        (dict(num_s=2, inc_s_wrap=0xFFFF), "ifmap words -3 to"),
+    ],
+)
+def test_conv_that_does_not_fit(fields, match):
+    b = conv_ready()
+    b.conv(3, **fields)
+    refused(b, match)
+
+
+def test_other_commands_that_do_not_fit():
+    def load(match, **fields):
+        b = bench(ODD, 1)
+        whole = dict(num_blocks=1, num_rows=1, num_cols=2, seg_beats=2, seg_count=1, dma_blocks=1)
+        whole |= dict(stride_h=1, stride_w=1, inc_col=b.glb(1), inc_col_wrap=b.glb(1))
+        b.add(Opcode.LOAD_IFMAP, **(whole | fields))
+        refused(b, match)
+
+    load("writes ifmap words 299 to 300 of 300", glb_base=99 | 2 << 16)
+    load("moves 3 beats, but writes 1x2 words", seg_beats=3)
+    load("reads DRAM bytes", dram_addr=1 << 20)
+    load("reads DRAM bytes", dram_addr=4)
+    load("num_blocks must be at least 1", num_blocks=0)
+    load("writes blocks of 0x2 words", num_rows=0, seg_beats=0)
+
+    def linear(match, **fields):
+        b = bench(ODD, 1)
+        b.add(Opcode.LOAD_LINEAR, **(dict(num_beats=1, target=LoadTarget.DW_WGT) | fields))
+        refused(b, match)
+
+    linear("num_beats must be at least 1", num_beats=0)
+    linear("has no target 9", target=9)
+    linear("dw_wgt words to 65 of 64", word_addr=64)
+    linear("not whole words of 16", target=LoadTarget.WGT)
+    linear("tables are loaded whole", target=LoadTarget.LUT)
+
+    def drain(match, num_pixels=3, **fields):
+        b = bench(ODD, 1)
+        b.drain(num_pixels, **fields)
+        refused(b, match)
+
+    drain("ofmap words to 65 of 64", ofmap_base=62)
+    drain("parameter word 4 of 4", param_block=4)
+    drain("has no rounding 3", rounding=3)
+    drain("28 pixels; the psum scratchpad holds 27", num_pixels=28)
+    drain("num_pixels must be at least 1", num_pixels=0)
+
+    b = bench(ODD, 1)
+    b.store(3, ofmap_base=62)
+    refused(b, "ofmap words to 65")
+    b = bench(ODD, 1)
+    b.store(3, num_blocks=3)
+    refused(b, "3 blocks")
+    b = bench(ODD, 1)
+    b.store(3, num_blocks=0)
+    refused(b, "num_blocks must be at least 1")
+    b = conv_ready()
+    b.fill_param()
+    b.conv(3)
+    b.drain(3)
+    b.store(3, dram_addr=1 << 20)
+    refused(b, "writes DRAM bytes")
+
+    for opcode, fields, match in (
+        (Opcode.DEPTHWISE, dict(num_c=2), "takes one channel block"),
+        (Opcode.ELEMENTWISE, dict(num_s=1), "needs num_c = num_r = 1, num_s = 2"),
+        (Opcode.ELEMENTWISE, dict(num_s=2, in_zp=1), "in_zp = 0"),
+    ):
+        b = conv_ready()
+        b.add(opcode, **b.one_tap(3, **fields))
+        refused(b, match)
+
+
+def test_commands_for_another_configuration():
+    other = dataclasses.replace(ODD, psum_depth=10)
+    b = bench(other, 1)
+    b.add(Opcode.CHECK, hash=ODD.hash)
+    refused(b, "CHECK at 0x0: compiled for another configuration")
