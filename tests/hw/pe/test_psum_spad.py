@@ -4,6 +4,7 @@ import dataclasses
 import random
 
 import pytest
+from testconfigs import ODD
 
 from skimp.configs import PRESETS
 from skimp.pe.psum_spad import PsumSpad
@@ -19,8 +20,12 @@ def pack(values):
 
 
 @pytest.mark.parametrize("backend", ["pysim", pytest.param("verilator", marks=pytest.mark.verilog)])
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_accumulate_and_drain(backend, seed):
+@pytest.mark.parametrize(
+    ("config", "seed"),
+    [(CONFIG, 1), (CONFIG, 2), (PRESETS["small"], 3), (ODD, 4)],
+    ids=lambda value: getattr(value, "name", str(value)),
+)
+def test_accumulate_and_drain(backend, config, seed):
     rng = random.Random(seed)
     extremes = (0, 1, -1, (1 << 31) - 1, -(1 << 31))
     memory = {}
@@ -30,22 +35,24 @@ def test_accumulate_and_drain(backend, seed):
     for clock in range(900):
         vector = dict(valid=0, rd_en=0)
         half = clock // 150 % 2
-        addr = rng.randrange(CONFIG.psum_depth)
+        addr = rng.randrange(config.psum_depth)
         if clock - written_at.get((half, addr), -99) >= PsumSpad.min_revisit and rng.random() < 0.9:
             first = int((half, addr) not in memory or rng.random() < 0.2)
-            values = [rng.choice([*extremes, rng.getrandbits(32)]) for _ in range(LANES)]
-            before = [0] * LANES if first else memory[half, addr]
+            values = [
+                rng.choice([*extremes, rng.getrandbits(32)]) for _ in range(config.out_channels)
+            ]
+            before = [0] * config.out_channels if first else memory[half, addr]
             memory[half, addr] = [(a + b) & MASK for a, b in zip(before, values)]
             written_at[half, addr] = clock
             vector.update(valid=1, first=first, half=half, addr=addr, value=pack(values))
-        other = (1 - half, rng.randrange(CONFIG.psum_depth))
+        other = (1 - half, rng.randrange(config.psum_depth))
         settled = clock - written_at.get(other, clock) >= PsumSpad.write_latency
         if other in memory and settled:
             vector.update(rd_en=1, rd_half=other[0], rd_addr=other[1])
             read_at.append((clock, pack(memory[other])))
         vectors.append(vector)
     vectors += [dict(valid=0, rd_en=0)] * 4
-    results = run_vectors(PsumSpad(CONFIG), vectors, ["rd_data"], backend=backend)
+    results = run_vectors(PsumSpad(config), vectors, ["rd_data"], backend=backend)
     assert len(read_at) > 100
     for clock, want in read_at:
         assert results[clock + PsumSpad.read_latency]["rd_data"] == want, f"seed {seed} @{clock}"
@@ -60,3 +67,19 @@ def test_entry_is_readable_after_write_latency(backend):
         vectors += [dict(rd_en=1, rd_half=0, rd_addr=5), dict(rd_en=0), dict()]
         results = run_vectors(PsumSpad(CONFIG), vectors, ["rd_data"], backend=backend)
         assert (results[wait + PsumSpad.read_latency]["rd_data"] == value) == visible
+
+
+@pytest.mark.parametrize("backend", ["pysim", pytest.param("verilator", marks=pytest.mark.verilog)])
+def test_same_entry_again_after_min_revisit(backend):
+    terms, addr = 6, 7
+    for gap, right in ((PsumSpad.min_revisit, True), (PsumSpad.min_revisit - 1, False)):
+        vectors = []
+        for k in range(terms):
+            value = pack([10 * k + c + 1 for c in range(LANES)])
+            vectors.append(dict(valid=1, first=int(k == 0), half=1, addr=addr, value=value))
+            vectors += [dict(valid=0)] * (gap - 1)
+        vectors += [dict(valid=0)] * PsumSpad.write_latency
+        vectors += [dict(rd_en=1, rd_half=1, rd_addr=addr), dict(rd_en=0)]
+        results = run_vectors(PsumSpad(CONFIG), vectors, ["rd_data"], backend=backend)
+        want = pack([sum(10 * k + c + 1 for k in range(terms)) for c in range(LANES)])
+        assert (results[-1]["rd_data"] == want) == right, f"gap {gap}"

@@ -1,12 +1,15 @@
 """Requantisation lanes against the golden arithmetic: corners, ties, saturation, random."""
 
 import itertools
+import random
 
 import numpy as np
 import pytest
+from testconfigs import ODD
 
+from skimp.configs import PRESETS
 from skimp.isa import MAX_SHIFT, MIN_SHIFT, Rounding
-from skimp.post.requant import RequantLane
+from skimp.post.requant import Requant, RequantLane
 from skimp_sim.bench.vectors import run_vectors
 from skimp_sim.golden.arithmetic import multiply_double, multiply_single, wrap_int32
 
@@ -61,6 +64,8 @@ def cases():
         mult = -(-(1 << bits) // divisor)
         sums = [int(s) for s in rng.integers(-128 * divisor, 128 * divisor, 30)]
         yield Rounding.AWAY, divisor // 2, mult, 31 - bits, 0, -128, 127, sums
+    for mult, shift in itertools.product(MULTS, (MIN_SHIFT, -30, -8, -1, 0)):
+        yield Rounding.AWAY, 0, mult, shift, 5, -100, 100, [a for a in ACCS if a != -INT32 - 1]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -75,6 +80,41 @@ def test_lane(backend):
     for clock, want in wanted:
         got = results[clock + RequantLane.latency]["ofmap"]
         assert (got ^ 0x80) - 0x80 == want, (clock, vectors[clock])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("config", [PRESETS["tiny"], PRESETS["small"], ODD], ids=lambda c: c.name)
+def test_lanes_valid_and_tag(config, backend):
+    """Every lane has its own parameters; valid and tag come out beside the data."""
+    seed = config.pixels
+    rng = random.Random(seed)
+    channels = range(config.out_channels)
+    vectors, wanted = [], {}
+    for mode in (Rounding.DOUBLE, Rounding.SINGLE, Rounding.DOUBLE):
+        bias = [rng.randrange(-(1 << 20), 1 << 20) for _ in channels]
+        mult = [rng.randrange(1 << 30, 1 << 31) for _ in channels]
+        shift = [rng.randrange(-16, 2) for _ in channels]
+        zp, low, high = rng.randrange(-128, 128), rng.randrange(-128, 0), rng.randrange(0, 128)
+        for _ in range(80):
+            acc = [rng.randrange(-(1 << 24), 1 << 24) for _ in channels]
+            args = [(mode, acc[c], bias[c], mult[c], shift[c], zp, low, high) for c in channels]
+            lanes = [vector(*a) for a in args]
+            together = {
+                name: sum(lane[name] << bits * c for c, lane in enumerate(lanes))
+                for name, bits in (("acc", 32), ("bias", 32), ("mult", 32), ("shift", 7))
+            }
+            valid, tag = rng.randrange(2), rng.getrandbits(5)
+            if valid:
+                packed = sum((expected(*a) & 0xFF) << 8 * c for c, a in enumerate(args))
+                wanted[len(vectors) + Requant.latency] = (tag, packed)
+            vectors.append({**lanes[0], **together, "valid": valid, "tag": tag})
+        vectors += [{**vectors[-1], "valid": 0}] * Requant.latency
+    dut = Requant(config, tag_bits=5)
+    results = run_vectors(dut, vectors, ["ofmap", "ofmap_valid", "ofmap_tag"], backend=backend)
+    for clock, result in enumerate(results):
+        assert result["ofmap_valid"] == (clock in wanted), f"seed {seed} clock {clock}"
+        if clock in wanted:
+            assert (result["ofmap_tag"], result["ofmap"]) == wanted[clock], f"seed {seed} @{clock}"
 
 
 def test_average_is_exact_division():
