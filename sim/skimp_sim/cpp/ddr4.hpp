@@ -47,12 +47,11 @@ public:
         std::vector<int64_t> columns;  // DDR clocks, at most one per group; then t_ccd_s apart
     };
 
-    // A width that does not fit the parameters leaves a model that refuses every burst.
+    // A width that is no power of two leaves a model that refuses every burst.
     Ddr4(int64_t beat_bytes, const Ddr4Params& params = {})
         : p_(params), beat_bytes_(beat_bytes) {
         ports_ = std::max<int64_t>(1, beat_bytes / p_.port_bytes);
-        fits_ = beat_bytes > 0 && (beat_bytes & (beat_bytes - 1)) == 0 &&
-                p_.bank_groups % ports_ == 0;
+        fits_ = beat_bytes > 0 && (beat_bytes & (beat_bytes - 1)) == 0;
         stripe_bytes_ = p_.burst_bytes * ports_;
         stripe_beats_ = stripe_bytes_ / beat_bytes;
         page_bytes_ = p_.page_bytes * p_.bank_groups;

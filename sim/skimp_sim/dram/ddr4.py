@@ -15,8 +15,9 @@ address // (64 * ports) * ports + port``, the mapping is the same for every widt
 
 For one port that is row:bank:column:group above the 64 bytes of an access, so accesses in address
 order alternate bank groups (t_ccd_s applies); for four ports an access of any length opens its page
-in all four groups. 32 KB in a row are one *logical page*, a row in each group; a burst lies within
-one. An access moves whole stripes, so a part of a stripe costs all of it.
+in all four groups. (With the two groups of x16 devices: % 2, // 2 % 128, // 256 % 4, // 1024.)
+32 KB in a row are one *logical page*, a row in each group; a burst lies within one. An access moves
+whole stripes, so a part of a stripe costs all of it.
 
 **Controller.** A read queue and a write queue, each in order. One burst is under way; with its last
 column command the controller chooses the next, among what has arrived by then (*decision*, and the
@@ -151,7 +152,7 @@ class Ddr4:
     Parameters
     ----------
     beat_bytes : int
-        Bus width in bytes: a power of two, up to bank_groups ports.
+        Bus width in bytes, a power of two.
     params : Ddr4Params
     record : bool
         Keep all DRAM commands in `commands`.
@@ -171,8 +172,6 @@ class Ddr4:
         if beat_bytes < 1 or beat_bytes & (beat_bytes - 1):
             raise ValueError(f"beat_bytes is {beat_bytes}; a power of two is needed")
         ports = max(1, beat_bytes // p.port_bytes)
-        if p.bank_groups % ports:
-            raise ValueError(f"{p.bank_groups} bank groups cannot be shared by {ports} ports")
         self.params = p
         self.beat_bytes = beat_bytes
         self.stripe_bytes = p.burst_bytes * ports

@@ -10,10 +10,10 @@ __all__ = ["Ddr4Params"]
 class Ddr4Params:
     """A DDR4-2400 channel of 64 bit, its controller and the path to the fabric.
 
-    The default is one rank of eight 8 Gb x8 devices of speed bin 2400 CL17 ("-083"), the memory of
-    a ZCU104. ``t_``, ``cl`` and ``cwl`` are in DDR clocks (2 beats of 8 bytes each; 0.833 ns at
-    1200 MHz), queue depths in bursts of the bus, ``read_latency`` and ``write_latency`` in fabric
-    clocks.
+    The default is one rank of eight 8 Gb x8 devices of speed bin 2400 CL17 ("-083"), a common
+    module; `zcu104` has what is soldered to that board. ``t_``, ``cl`` and ``cwl`` are in DDR
+    clocks (2 beats of 8 bytes each; 0.833 ns at 1200 MHz), queue depths in bursts of the bus,
+    ``read_latency`` and ``write_latency`` in fabric clocks.
 
     Attributes
     ----------
@@ -22,9 +22,9 @@ class Ddr4Params:
     burst_bytes, data_clocks : int
         Bytes of one column access (BL8 x 64 bit) and the DDR clocks it takes on the data bus.
     bank_groups, banks_per_group : int
-        x8 devices: 4 groups of 4 banks.
+        x8 devices: 4 groups of 4 banks; x16: 2 of 4.
     page_bytes : int
-        Bytes of an open row over the rank: 1 KB in each of eight devices.
+        Bytes of an open row over the rank: 1 KB in each of eight devices, 2 KB in each of four.
     cl, cwl : int
         From a read or write command to its data. The write latency of 2400 is 12 or 16.
     t_rcd, t_rp, t_ras : int
@@ -126,12 +126,31 @@ class Ddr4Params:
             raise ValueError("write data would come before the read data ahead of it")
         if self.page_bytes % self.burst_bytes or self.burst_bytes % self.port_bytes:
             raise ValueError("page, burst and port widths must divide each other")
+        if self.bank_groups & (self.bank_groups - 1):
+            raise ValueError("bank_groups must be a power of two")
         if not self.write_low < self.write_high <= self.write_queue:
             raise ValueError("write_low < write_high <= write_queue is needed")
         if self.t_refi and self.t_refi < 2 * (self.t_rp + self.t_rfc):
             raise ValueError("refresh leaves no time for anything else")
         if self.ddr_mhz > self.fabric_mhz * (self.cl + self.data_clocks):
             raise ValueError("the fabric clock is too slow to see a read before its data")
+
+    @classmethod
+    def zcu104(cls, **changes: int) -> "Ddr4Params":
+        """The 2 GB of a ZCU104 board's processing system: four 4 Gb x16 devices at 2400 16-16-16.
+
+        Settings of the board's preset for the processing system (MT40A256M16GE-083E: CL, tRCD and
+        tRP 16, CWL 12, tRAS 32 ns, tFAW 30 ns); tRFC 260 ns of 4 Gb, tRRD 5.3 and 6.4 ns of 2 KB
+        pages from JESD79-4. There are two bank groups only: two ports share one, and are modelled
+        as columns of the same row.
+
+        Parameters
+        ----------
+        **changes : int
+            Fields that differ.
+        """
+        board = dict(bank_groups=2, cl=16, t_rcd=16, t_rp=16, t_rfc=312, t_rrd_s=7, t_rrd_l=8)
+        return cls(**{**board, "t_faw": 36, **changes})
 
     @property
     def t_rc(self) -> int:

@@ -103,8 +103,9 @@ int main() {
             std::vector<Request> requests;
             for (long long i = 0; i < b; ++i) {
                 Request r;
-                if (std::scanf("%lld %lld %lld %lld", &r.clock, &r.is_write, &r.address, &r.beats) != 4)
-                    fail("bad request");
+                const int got = std::scanf("%lld %lld %lld %lld", &r.clock, &r.is_write,
+                                           &r.address, &r.beats);
+                if (got != 4) fail("bad request");
                 requests.push_back(r);
             }
             run(a, requests, params, stall);

@@ -41,7 +41,8 @@ def random_params(rng: np.random.Generator) -> Ddr4Params:
         )
     if rng.random() < 0.3:
         changes.update(cl=16, t_rcd=16, t_rp=16, cwl=16, t_refi=int(rng.choice([0, 2000, 4680])))
-    return dataclasses.replace(P, **changes)
+    base = Ddr4Params.zcu104() if rng.random() < 0.3 else P
+    return dataclasses.replace(base, **changes)
 
 
 def random_trace(rng: np.random.Generator, beat_bytes: int, count: int) -> list[Request]:
@@ -228,7 +229,7 @@ def check_commands(memory: Ddr4) -> None:
 
 class TestDataSheet:
     @pytest.mark.parametrize("beat_bytes", WIDTHS)
-    @pytest.mark.parametrize("seed", range(4))
+    @pytest.mark.parametrize("seed", range(6))
     def test_no_command_comes_too_early(self, seed, beat_bytes):
         rng = np.random.default_rng([99, seed, beat_bytes])
         params = P if seed == 0 else random_params(rng)
@@ -248,9 +249,44 @@ class TestDataSheet:
         assert names.count("WR") == counters.writes
         assert counters.row_hits + names.count("ACT") == counters.reads + counters.writes
         assert counters.busy_clocks == (counters.reads + counters.writes) * params.data_clocks
+        since = open_clocks = 0
+        for t, name, _, _ in sorted(memory.commands, key=lambda c: c[0]):
+            if name == "ACT":
+                since = since or t + 1  # a row may be opened in clock 0
+            elif name == "PREA":
+                open_clocks += t + 1 - since
+                since = 0
+        assert counters.open_clocks == open_clocks
+        assert counters.refresh_clocks == counters.refreshes * params.t_rfc
         # At most one read beat a clock, in the order of submission.
         beats = np.concatenate([memory.beat_clocks(b) for b in bursts if not b.is_write] or [[0]])
         assert (np.diff(beats) > 0).all()
+
+    @pytest.mark.parametrize(
+        "name",
+        "cl cwl t_rcd t_rp t_ras t_rfc t_ccd_s t_ccd_l t_rrd_s t_rrd_l t_wtr_s t_wtr_l t_faw t_wr "
+        "t_rtp t_bubble".split(),
+    )
+    def test_every_time_matters(self, name):
+        """A model whose number is too small by a clock is found out."""
+        wrong = {name: getattr(P, name) - 1}
+        if name == "cwl":  # the larger it is, the earlier may a write follow a read
+            wrong = {"cwl": P.cwl + 1}
+        if name == "t_ccd_s":
+            wrong["data_clocks"] = 3
+        rng = np.random.default_rng(5)
+        found = False
+        for beat_bytes in (16, 64):
+            params = dataclasses.replace(P, run=2, write_high=2, write_low=0, **wrong)
+            memory = Ddr4(beat_bytes, params, record=True)
+            replay(memory, random_trace(rng, beat_bytes, 1500))
+            memory.drain()
+            memory.params = P
+            try:
+                check_commands(memory)
+            except AssertionError:
+                found = True
+        assert found
 
     def test_refresh_keeps_its_rate(self):
         """One per period on average, however busy or idle the DRAM is."""
@@ -294,8 +330,8 @@ class TestMapping:
             memory.submit(0, False, LOGICAL_PAGE - 64, 2)
         with pytest.raises(ValueError, match="power of two"):
             Ddr4(48)
-        with pytest.raises(ValueError, match="shared"):
-            Ddr4(128)
+        with pytest.raises(ValueError, match="power of two"):
+            dataclasses.replace(P, bank_groups=3)
         memory.advance(10)
         with pytest.raises(ValueError, match="before"):
             memory.advance(9)
@@ -322,6 +358,16 @@ class TestRates:
                 P.peak_bytes_per_clock * (1 - P.refresh_share), rel=0.01
             )
             assert memory.counters.hit_rate > 0.99
+
+    @pytest.mark.parametrize("beat_bytes", [64, 128])
+    def test_long_stream_over_two_groups(self, beat_bytes):
+        """x16 devices: two groups in turn are enough for t_ccd_s."""
+        p = Ddr4Params.zcu104()
+        beats = 1024 // beat_bytes
+        trace = [Request(0, False, i * 1024, beats) for i in range(5000)]
+        assert 1024 / rate(Ddr4(beat_bytes, p), trace) == pytest.approx(
+            p.peak_bytes_per_clock * (1 - p.refresh_share), rel=0.01
+        )
 
     @pytest.mark.parametrize("beat_bytes", [8, 16, 32])
     def test_narrow_stream_is_limited_by_the_bus(self, beat_bytes):
