@@ -33,7 +33,9 @@ def write_tflite(graph: Graph) -> bytes:
     graph : Graph
         Operators of the kinds that `tflite_reader.KINDS` names.
     """
-    b = flatbuffers.Builder(1 << 16)
+    # Room for all constants at once: a builder that grows copies what it has.
+    constants = sum(tensor.data.nbytes for tensor in graph.tensors if tensor.is_const)
+    b = flatbuffers.Builder(constants + (1 << 16))
     buffers = [_buffer(b, None)]
     tensors = []
     for tensor in graph.tensors:
@@ -58,7 +60,7 @@ def write_tflite(graph: Graph) -> bytes:
     tflite.ModelAddDescription(b, description)
     tflite.ModelAddBuffers(b, buffer_vector)
     b.Finish(tflite.ModelEnd(b), b"TFL3")
-    return bytes(b.Output())
+    return bytes(memoryview(b.Bytes)[b.Head() :])
 
 
 def _offsets(b, start, items) -> int:
@@ -75,11 +77,11 @@ def _vector(b, values, dtype) -> int:
 def _buffer(b, tensor: Tensor | None) -> int:
     data = None
     if tensor is not None:
-        raw = np.frombuffer(np.ascontiguousarray(tensor.data).tobytes(), np.uint8)
+        raw = memoryview(np.ascontiguousarray(tensor.data).reshape(-1).view(np.uint8))
         # Kernels want weights aligned to 16 bytes.
         b.StartVector(1, len(raw), 16)
         b.head -= len(raw)
-        b.Bytes[b.head : b.head + len(raw)] = raw.tobytes()
+        b.Bytes[b.head : b.head + len(raw)] = raw
         data = b.EndVector()
     tflite.BufferStart(b)
     if data is not None:

