@@ -16,7 +16,7 @@ from skimp_compiler.tflite_reader import check_supported
 
 __all__ = ["compile_graph", "disassemble_program", "write_program"]
 
-_LIMIT = 1 << 31
+_LIMIT = 1 << 30
 
 
 def compile_graph(graph: Graph, config: Config) -> Program:
@@ -30,10 +30,16 @@ def compile_graph(graph: Graph, config: Config) -> Program:
         An operator that neither hardware nor host can run, or a network beyond a limit.
     """
     check_supported(graph)
-    lowering = Lowering(graph, config)
-    for index in graph.inputs:
-        lowering.host_tensor(index)
-    lowering.run()
+    in_dram = set(graph.outputs)
+    while True:
+        lowering = Lowering(graph, config, in_dram=in_dram)
+        for index in graph.inputs:
+            lowering.host_tensor(index)
+        lowering.run()
+        if lowering.wanted_in_dram <= in_dram:
+            break
+        # The host needs something that was put on the chip.
+        in_dram |= lowering.wanted_in_dram
 
     constants = lowering.constants
     device = [segment for segment in lowering.segments if not isinstance(segment, Layer)]
@@ -58,7 +64,7 @@ def compile_graph(graph: Graph, config: Config) -> Program:
 
     shift = activation_addr - ACTIVATION_BASE
     places = {
-        index: replace(place, address=place.address + shift)
+        index: replace(place, address=place.address + (0 if place.on_chip else shift))
         for index, place in lowering.places.items()
     }
     regions = constants.regions + [
@@ -72,6 +78,7 @@ def compile_graph(graph: Graph, config: Config) -> Program:
         tensors=places,
         steps=steps,
         layers=lowering.layers,
+        records_addr=lowering.records + shift,
         memory_map=sorted(regions),
     )
 

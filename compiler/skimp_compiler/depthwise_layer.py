@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from skimp.config import Config
 from skimp.isa import LoadTarget, Opcode
-from skimp_compiler.drain_store import DrainStore, Requant
+from skimp_compiler.drain_store import DrainStore, Requant, SecondStage
 from skimp_compiler.emitter import Emitter
 from skimp_compiler.geometry import DoesNotFit, TileGeometry, Window
 from skimp_compiler.plane import Planes
@@ -53,6 +53,7 @@ class DepthwiseSpec:
         Parameter word of a block: region's + block, or the region's alone.
     regions : tuple of Region
         Rectangles that cover the output.
+    second : SecondStage or None
     """
 
     window: Window
@@ -68,6 +69,7 @@ class DepthwiseSpec:
     requant: Requant
     params_per_block: bool
     regions: tuple[Region, ...]
+    second: SecondStage | None = None
 
 
 def _ceil(a: int, b: int) -> int:
@@ -91,25 +93,24 @@ class _DepthwiseEmitter:
     def __init__(self, emitter: Emitter, config: Config, spec: DepthwiseSpec):
         self.emitter, self.config, self.spec = emitter, config, spec
         self.taps = spec.window.r * spec.window.s
+        # A block's weights begin at a beat.
+        self.tap_words = _ceil(self.taps, config.bus_words) * config.bus_words
         self.num_blocks = _ceil(spec.num_channels, config.in_channels)
         self.capacity = config.pixels * config.ifmap_depth
-        if spec.wgt_addr is not None and self.taps > config.dw_wgt_depth:
+        if spec.wgt_addr is not None and self.tap_words > config.dw_wgt_depth:
             raise DoesNotFit(
                 f"a {spec.window.r}x{spec.window.s} depthwise kernel does not fit the "
                 f"{config.dw_wgt_depth} words of config {config.name}: raise dw_wgt_depth"
             )
-        self.out = DrainStore(emitter, config, requant=spec.requant, output=spec.output)
+        self.out = DrainStore(
+            emitter, config, requant=spec.requant, output=spec.output, second=spec.second
+        )
         # Two tiles in turn where a tile of one pixel fits half of the buffer, else one.
-        self.ifmap_slots = 2 if self._geometry(1, 1).block_words <= self.capacity // 2 else 1
-        self.slot_words = self.capacity // self.ifmap_slots
-        self.ifmap = emitter.buffer("ifmap", num_slots=self.ifmap_slots)
-        # Weights of all blocks at once where they fit, else of some blocks in turn.
-        self.wgt_blocks = min(self.num_blocks, config.dw_wgt_depth // self.taps)
-        slots = 1
-        if self.wgt_blocks < self.num_blocks and 2 * self.taps <= config.dw_wgt_depth:
-            slots, self.wgt_blocks = 2, config.dw_wgt_depth // 2 // self.taps
-        self.wgt_slots = slots
-        self.wgt = emitter.buffer("wgt", num_slots=slots)
+        ifmap_slots = 2 if self._geometry(1, 1).block_words <= self.capacity // 2 else 1
+        self.slot_words = self.capacity // ifmap_slots
+        # Weights of half the scratchpad at a time, so that the next ones come meanwhile.
+        fits = config.dw_wgt_depth // 2 // self.tap_words
+        self.wgt_blocks = min(self.num_blocks, max(1, fits))
         self.wgt_chunk: int | None = None
 
     def run(self) -> None:
@@ -165,9 +166,11 @@ class _DepthwiseEmitter:
         """Load blocks of a part and compute them; the part's blocks start at `part_start`."""
         spec, config = self.spec, self.config
         geometry = self._geometry(rows, cols)
-        base = self.ifmap.begin_fill() * self.slot_words
-        load = self.emitter.add(
+        words = geometry.block_words * num_b
+        base = self.emitter.rings["ifmap"].place(words)
+        self.emitter.add(
             Opcode.LOAD_IFMAP,
+            writes=[("ifmap", base, base + words)],
             **part.load(
                 geometry,
                 block0=b0,
@@ -178,8 +181,6 @@ class _DepthwiseEmitter:
                 fill=spec.fill,
             ),
         )
-        self.ifmap.fill(load)
-        self.ifmap.end_fill()
         psum_rows = max(1, config.tile_pixels // cols)
         for b in range(num_b):
             block = part_start + b0 + b
@@ -187,9 +188,15 @@ class _DepthwiseEmitter:
             for dy in range(0, rows, psum_rows):
                 num_rows = min(psum_rows, rows - dy)
                 half = self.out.begin_tile()
-                command = self.emitter.add(
+                block_base = base + b * geometry.block_words
+                reads = [("ifmap", block_base, block_base + geometry.block_words)]
+                if spec.wgt_addr is not None:
+                    reads.append(("dw_wgt", wgt_word, wgt_word + self.taps))
+                self.emitter.add(
                     Opcode.DEPTHWISE,
-                    **geometry.tap_fields(base=base + b * geometry.block_words, p0=dy),
+                    reads=reads,
+                    writes=[self.out.psum_words(num_rows * cols)],
+                    **geometry.tap_fields(base=block_base, p0=dy),
                     num_pixels=num_rows * cols,
                     num_groups=_ceil(num_rows * cols, config.pixels),
                     num_c=1,
@@ -200,10 +207,6 @@ class _DepthwiseEmitter:
                     wgt_base=wgt_word,
                     ci_last=min(config.in_channels, spec.num_channels - block * config.in_channels),
                 )
-                self.out.psum.fill(command)
-                self.ifmap.use(command)
-                if spec.wgt_addr is not None:
-                    self.wgt.use(command)
                 self.out.end_tile(
                     param_block=region.param_block + (block if spec.params_per_block else 0),
                     num_pixels=num_rows * cols,
@@ -214,7 +217,6 @@ class _DepthwiseEmitter:
                     block0=block,
                     num_blocks=1,
                 )
-        self.ifmap.release()
 
     def _need_weights(self, block: int) -> int:
         """Load the chunk of weights that holds a block; return the word of its first tap."""
@@ -222,20 +224,16 @@ class _DepthwiseEmitter:
             return 0
         chunk, inside = divmod(block, self.wgt_blocks)
         if chunk != self.wgt_chunk:
-            if self.wgt_chunk is not None:
-                self.wgt.release()
             self.wgt_chunk = chunk
-            slot = self.wgt.begin_fill()
-            self.wgt_word = slot * (self.config.dw_wgt_depth // self.wgt_slots)
             first = chunk * self.wgt_blocks
-            words = min(self.wgt_blocks, self.num_blocks - first) * self.taps
-            load = self.emitter.add(
+            words = min(self.wgt_blocks, self.num_blocks - first) * self.tap_words
+            self.wgt_word = self.emitter.rings["dw_wgt"].place(words)
+            self.emitter.add(
                 Opcode.LOAD_LINEAR,
-                dram_addr=self.spec.wgt_addr + first * self.taps * self.config.word_bytes,
-                num_beats=words,
+                writes=[("dw_wgt", self.wgt_word, self.wgt_word + words)],
+                dram_addr=self.spec.wgt_addr + first * self.tap_words * self.config.word_bytes,
+                num_beats=words // self.config.bus_words,
                 target=LoadTarget.DW_WGT,
-                word_addr=self.wgt_word,
+                beat_addr=self.wgt_word // self.config.bus_words,
             )
-            self.wgt.fill(load)
-            self.wgt.end_fill()
-        return self.wgt_word + inside * self.taps
+        return self.wgt_word + inside * self.tap_words

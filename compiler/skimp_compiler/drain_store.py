@@ -1,16 +1,13 @@
-"""The way out of every layer: psum halves, parameters, requantisation, store."""
+"""The way out of every layer: parameters, requantisation, a second stage, store."""
 
 from dataclasses import dataclass
 
 from skimp.config import Config
 from skimp.isa import LoadTarget, Opcode, Rounding
-from skimp_compiler.emitter import Emitter
+from skimp_compiler.emitter import Command, Emitter
 from skimp_compiler.plane import Planes
 
-__all__ = ["DrainStore", "Requant"]
-
-MAX_OFMAP_SLOTS = 128
-"""More would only overflow the semaphore that counts free ones."""
+__all__ = ["DrainStore", "Requant", "SecondStage"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +32,30 @@ class Requant:
     act_max: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class SecondStage:
+    """What DRAIN does with a requantised value: T1[q] + T2[residual], requantised.
+
+    Parameters
+    ----------
+    tables_addr : int
+        DRAM address of T1 and T2, 256 int32 each, by the byte value.
+    residual : Planes or None
+        Second operand, as large as the output.
+    mult, shift, out_zp, act_min, act_max : int
+    """
+
+    tables_addr: int
+    residual: Planes | None
+    mult: int
+    shift: int
+    out_zp: int
+    act_min: int
+    act_max: int
+
+    TABLE_BYTES = 2 * 256 * 4
+
+
 class DrainStore:
     """Emits what follows the compute commands of a psum tile.
 
@@ -44,29 +65,45 @@ class DrainStore:
     config : Config
     requant : Requant
     output : Planes
+    second : SecondStage or None
     """
 
-    def __init__(self, emitter: Emitter, config: Config, *, requant: Requant, output: Planes):
+    def __init__(
+        self,
+        emitter: Emitter,
+        config: Config,
+        *,
+        requant: Requant,
+        output: Planes,
+        second: SecondStage | None = None,
+    ):
         self._emitter = emitter
         self._config = config
         self._requant = requant
         self._output = output
-        self.psum = emitter.buffer("psum", num_slots=2)
-        slots = min(config.ofmap_depth // config.tile_pixels, MAX_OFMAP_SLOTS)
-        self._ofmap = emitter.buffer("ofmap", num_slots=slots)
-        # All parameters at once where they fit, else halves in turn.
-        fits = requant.num_params <= config.param_depth
-        self._param_slot_words = requant.num_params if fits else config.param_depth // 2
-        self._param = emitter.buffer("param", num_slots=1 if fits else 2)
+        self._second = second
+        # All parameters at once where they fit half of the memory (the next layer's fit beside
+        # them), else parts in turn.
+        self._param_part = min(requant.num_params, max(1, config.param_depth // 2))
         self._param_chunk: int | None = None
         self._param_base = 0
+        self._half = 0
+        self._has_tables = False
 
     def begin_tile(self) -> int:
-        """Return the psum half to fill; compute commands are given to `psum.fill`."""
-        return self.psum.begin_fill()
+        """Return the psum half to fill."""
+        self._half = self._emitter.rings["psum"].place(1)
+        return self._half
 
-    def end_tile(self, *, param_block, num_pixels, y0, x0, rows, cols, block0, num_blocks):
-        """Drain the tile that was just computed and store it.
+    def psum_words(self, num_pixels: int) -> tuple[str, int, int]:
+        """What compute commands of the present tile write."""
+        start = self._half * self._config.tile_pixels
+        return "psum", start, start + num_pixels
+
+    def end_tile(
+        self, *, param_block, num_pixels, y0, x0, rows, cols, block0, num_blocks
+    ) -> Command:
+        """Drain the tile that was just computed and store it; return the store.
 
         Parameters
         ----------
@@ -80,29 +117,34 @@ class DrainStore:
             Channel blocks of the output.
         """
         requant, emitter = self._requant, self._emitter
-        self.psum.end_fill()
-        half = (self.psum.filled - 1) % 2
         self._need_params(param_block)
-        slot = self._ofmap.begin_fill()
-        base = slot * self._config.tile_pixels
-        drain = emitter.add(
+        word = self._param_base + param_block % self._param_part
+        base = emitter.rings["ofmap"].place(num_pixels)
+        ofmap = ("ofmap", base, base + num_pixels)
+        reads = [self.psum_words(num_pixels), ("param", word, word + 1)]
+        extra = {}
+        if self._second is not None:
+            extra = self._second_stage(
+                reads, num_pixels, y0=y0, x0=x0, rows=rows, cols=cols, block0=block0,
+                num_blocks=num_blocks,
+            )  # fmt: skip
+        emitter.add(
             Opcode.DRAIN,
+            reads=reads,
+            writes=[ofmap],
             num_pixels=num_pixels,
             ofmap_base=base,
-            param_block=self._param_base + param_block % self._param_slot_words,
-            psum_half=half,
+            param_block=word,
+            psum_half=self._half,
             rounding=requant.rounding,
             out_zp=requant.out_zp,
             act_min=requant.act_min,
             act_max=requant.act_max,
+            **extra,
         )
-        self.psum.use(drain)
-        self.psum.release()
-        self._param.use(drain)
-        self._ofmap.fill(drain)
-        self._ofmap.end_fill()
-        store = emitter.add(
+        return emitter.add(
             Opcode.STORE,
+            reads=[ofmap],
             **self._output.store(
                 block0=block0,
                 num_blocks=num_blocks,
@@ -113,28 +155,52 @@ class DrainStore:
                 ofmap_base=base,
             ),
         )
-        self._ofmap.use(store)
-        self._ofmap.release()
+
+    def _second_stage(self, reads, num_pixels, **rectangle) -> dict:
+        """Load what the second stage needs; return its fields of DRAIN."""
+        second, emitter = self._second, self._emitter
+        if not self._has_tables:
+            self._has_tables = True
+            emitter.add(
+                Opcode.LOAD_LINEAR,
+                writes=[("table", 0, 1)],
+                dram_addr=second.tables_addr,
+                num_beats=second.TABLE_BYTES // self._config.bus_bytes,
+                target=LoadTarget.TABLE,
+            )
+        reads.append(("table", 0, 1))
+        fields = {
+            "add": 1,
+            "mult2": second.mult,
+            "shift2": second.shift,
+            "out_zp2": second.out_zp,
+            "act_min2": second.act_min,
+            "act_max2": second.act_max,
+        }
+        if second.residual is not None:
+            base = emitter.rings["residual"].place(num_pixels)
+            words = ("residual", base, base + num_pixels)
+            load = second.residual.load_residual(pixel_base=base, **rectangle)
+            emitter.add(Opcode.LOAD_RESIDUAL, writes=[words], **load)
+            reads.append(words)
+            fields |= {"residual": 1, "residual_base": base}
+        return fields
 
     def _need_params(self, param_block: int) -> None:
-        """Load the chunk of parameter words that holds `param_block`."""
-        chunk = param_block // self._param_slot_words
+        """Load the part of the parameter words that holds `param_block`."""
+        chunk = param_block // self._param_part
         if chunk == self._param_chunk:
             return
-        if self._param_chunk is not None:
-            self._param.release()
-        slot = self._param.begin_fill()
         self._param_chunk = chunk
-        self._param_base = slot * self._param_slot_words
-        first = chunk * self._param_slot_words
-        words = min(self._param_slot_words, self._requant.num_params - first)
+        first = chunk * self._param_part
+        words = min(self._param_part, self._requant.num_params - first)
+        base = self._param_base = self._emitter.rings["param"].place(words)
         beats = self._config.param_block_beats
-        load = self._emitter.add(
+        self._emitter.add(
             Opcode.LOAD_LINEAR,
-            dram_addr=self._requant.params_addr + first * beats * self._config.word_bytes,
+            writes=[("param", base, base + words)],
+            dram_addr=self._requant.params_addr + first * beats * self._config.bus_bytes,
             num_beats=words * beats,
             target=LoadTarget.PARAM,
-            word_addr=self._param_base,
+            beat_addr=base * beats,
         )
-        self._param.fill(load)
-        self._param.end_fill()

@@ -1,85 +1,104 @@
-"""Command list under construction: buffer slots, semaphores, and the proof that it cannot hang."""
+"""Command list under construction: who must wait for whom follows from what commands touch."""
 
 from collections import Counter
 from dataclasses import dataclass, field
 
 from skimp.config import Config
-from skimp.isa import COMMAND_BYTES, Opcode, Semaphore, assemble
+from skimp.isa import (
+    CHANNELS,
+    CHIP_BASE,
+    COMMAND_BYTES,
+    COMMANDS,
+    MAX_COUNT,
+    Opcode,
+    Semaphore,
+    Unit,
+    assemble,
+)
+from skimp_compiler.region import Region
 
-__all__ = ["ACTIVATION_BASE", "Buffer", "Emitter"]
+__all__ = ["ACTIVATION_BASE", "Command", "Emitter", "Ring"]
 
-ACTIVATION_BASE = 1 << 31
-"""Addresses from here on are activations; `finish` moves them behind the constants."""
+ACTIVATION_BASE = 1 << 30
+"""Addresses from here to CHIP_BASE are activations in DRAM; `finish` moves them behind the rest."""
 
-
-@dataclass
-class _Pending:
-    """A command that can still get semaphores."""
-
-    opcode: Opcode
-    fields: dict
-    wait: set = field(default_factory=set)
-    post: set = field(default_factory=set)
+_UNITS = tuple(unit for unit in Unit if unit is not Unit.SEQUENCER)
 
 
-class Buffer:
-    """Slots of one on-chip memory, used in turn by a producing and a consuming unit.
-
-    The n-th filling of a buffer with `num_slots` slots waits for the free semaphore from
-    n = num_slots on: the (n - num_slots)-th contents were released. Both units work in order, so
-    counting is enough.
+@dataclass(eq=False)
+class Command:
+    """A command that can still get semaphores.
 
     Parameters
     ----------
-    full, free : Semaphore
-    num_slots : int
+    opcode : Opcode
+    fields : dict
+    clock : dict
+        Per unit, the number of its commands that are complete once this one is.
+    memory_clock : dict
+        The same once what it stores can be read.
+    owner : Emitter
+        Commands of another device step are over before this one begins.
     """
 
-    def __init__(self, *, full: Semaphore, free: Semaphore, num_slots: int):
-        self.full, self.free, self.num_slots = full, free, num_slots
-        self.filled = 0
-        self._pending_wait = False
-        self._last_fill: _Pending | None = None
-        self._fresh = False
-        self._last_use: _Pending | None = None
+    opcode: Opcode
+    fields: dict
+    clock: dict
+    owner: "Emitter"
+    memory_clock: dict = field(default_factory=dict)
+    wait: set = field(default_factory=set)
+    post: set = field(default_factory=set)
 
-    def begin_fill(self) -> int:
-        """Start another filling and return its slot."""
-        slot = self.filled % self.num_slots
-        self._pending_wait = self.filled >= self.num_slots
-        self.filled += 1
-        return slot
+    @property
+    def unit(self) -> Unit:
+        return COMMANDS[self.opcode].unit
 
-    def fill(self, command: _Pending) -> None:
-        """Note a command that writes the slot being filled."""
-        if self._pending_wait:
-            command.wait.add(self.free)
-            self._pending_wait = False
-        self._last_fill = command
 
-    def end_fill(self) -> None:
-        """The last command noted completes the slot."""
-        self._last_fill.post.add(self.full)
-        self._fresh = True
+@dataclass(eq=False)
+class _Access:
+    """Words [low, high) of an on-chip memory that a unit's command number `number` touches."""
 
-    def use(self, command: _Pending) -> None:
-        """Note a command that reads the slot filled last."""
-        if self._fresh:
-            command.wait.add(self.full)
-            self._fresh = False
-        self._last_use = command
+    low: int
+    high: int
+    command: Command
+    number: int
+    writes: bool
 
-    def release(self) -> None:
-        """The last command noted was the last to read the slot."""
-        self._last_use.post.add(self.free)
+
+class Ring:
+    """Hands out the words of one on-chip memory, round and round.
+
+    Parameters
+    ----------
+    size : int
+    align : int
+        Places are multiples of this.
+    """
+
+    def __init__(self, size: int, *, align: int = 1):
+        self.size = size
+        self._align = align
+        self._next = 0
+
+    def place(self, words: int) -> int:
+        """Return where `words` words go; they may lie where older contents were."""
+        if words > self.size:
+            raise AssertionError(f"{words} words in a memory of {self.size}")
+        if self._next + words > self.size:
+            self._next = 0
+        start = self._next
+        self._next = -(-(start + words) // self._align) * self._align
+        return start
 
 
 class Emitter:
-    """Collects the commands of one device step.
+    """Collects the commands of one device step and orders them by semaphores.
 
-    Program order is sequentially legal: every wait is satisfied by commands further up. In-order
-    units behind in-order queues then cannot deadlock, whatever the queues' depth, because the
-    earliest unfinished command can always proceed. `finish` checks it.
+    Commands are added in an order that would be right one after the other. Each says which words
+    of which memory it reads and writes; where two commands of different units must not change
+    places, the later one waits for a semaphore that the earlier one posts, unless that order
+    follows from others. In-order units behind in-order queues then cannot deadlock, whatever the
+    queues' depth, because the earliest unfinished command can always proceed.
 
     Parameters
     ----------
@@ -91,27 +110,113 @@ class Emitter:
 
     def __init__(self, config: Config):
         self._config = config
-        self._commands: list[_Pending] = [_Pending(Opcode.CHECK, {"hash": config.hash})]
+        self._commands: list[Command] = [
+            Command(Opcode.CHECK, {"hash": config.hash}, {}, self)  # the sequencer's own
+        ]
+        self._accesses: dict[str, list[_Access]] = {}
+        self._last: dict[Unit, dict] = {unit: dict.fromkeys(_UNITS, 0) for unit in _UNITS}
+        self._counts: dict[Unit, int] = dict.fromkeys(_UNITS, 0)
+        self.rings = {
+            "ifmap": Ring(config.pixels * config.ifmap_depth),
+            "wgt": Ring(config.wgt_depth),
+            "dw_wgt": Ring(config.dw_wgt_depth, align=config.bus_words),
+            "param": Ring(config.param_depth),
+            "ofmap": Ring(config.ofmap_depth, align=4),
+            "residual": Ring(config.ofmap_depth, align=4),
+            "psum": Ring(2, align=1),
+        }
 
     def __len__(self) -> int:
         return len(self._commands)
 
-    def buffer(self, name: str, *, num_slots: int) -> Buffer:
-        """Return a fresh buffer of the current layer: "ifmap", "wgt", "psum", "ofmap", "param"."""
-        return Buffer(
-            full=Semaphore[f"{name.upper()}_FULL"],
-            free=Semaphore[f"{name.upper()}_FREE"],
-            num_slots=num_slots,
-        )
+    def add(self, opcode: Opcode, *, reads=(), writes=(), loads=None, stores=None, **fields):
+        """Append a command.
 
-    def add(self, opcode: Opcode, **fields) -> _Pending:
-        command = _Pending(opcode, fields)
-        self._commands.append(command)
+        Parameters
+        ----------
+        opcode : Opcode
+        reads, writes : iterable of (str, int, int)
+            Memory, first word, word behind the last; words are only compared with each other.
+        loads, stores : (Region, int, int, int, int) or None
+            Part of an activation that is read from or written to DRAM or activation store: first
+            channel block, number of blocks, first pixel and pixel behind the last.
+        **fields : int
+            Fields of the command.
+        """
+        unit = COMMANDS[opcode].unit
+        needed: list[Command] = []
+        for writing, accesses in ((False, reads), (True, writes)):
+            for memory, low, high in accesses:
+                needed += self._conflicts(memory, low, high, unit, writing)
+        memory_needed = [] if loads is None else loads[0].writers(*loads[1:])
+        command = self._append(opcode, unit, fields, needed, memory_needed)
+        for writing, accesses in ((False, reads), (True, writes)):
+            for memory, low, high in accesses:
+                self._note(memory, low, high, command, writing)
+        if loads is not None:
+            loads[0].loaded(command)
+        if stores is not None:
+            problem = stores[0].store(command, *stores[1:])
+            if problem:
+                raise AssertionError(problem)
         return command
 
-    def end_layer(self, layer_id: int) -> None:
-        """Fence behind a layer; semaphores start again at 0."""
-        self.add(Opcode.LAYER, layer_id=layer_id)
+    def end_layer(self, layer_id: int, record_addr: int) -> None:
+        """Mark the end of a layer: counters are recorded behind its stores."""
+        self.add(Opcode.LAYER, layer_id=layer_id, dram_addr=record_addr)
+
+    def _conflicts(self, memory, low, high, unit, writing) -> list[Command]:
+        """Commands of other units that this access must come behind."""
+        return [
+            access.command
+            for access in self._accesses.get(memory, ())
+            if access.low < high
+            and low < access.high
+            and (writing or access.writes)
+            and access.command.unit is not unit
+        ]
+
+    def _note(self, memory, low, high, command, writing) -> None:
+        """Remember an access; forget those that no later conflict needs beside it."""
+        accesses = self._accesses.setdefault(memory, [])
+        accesses[:] = [
+            access
+            for access in accesses
+            if not (
+                low <= access.low
+                and access.high <= high
+                and (writing or (not access.writes and access.command.unit is command.unit))
+            )
+        ]
+        accesses.append(_Access(low, high, command, self._counts[command.unit], writing))
+
+    def _append(self, opcode, unit, fields, needed, memory_needed) -> Command:
+        clock = dict(self._last[unit]) if unit in self._last else {}
+        command = Command(opcode, fields, clock, self)
+        sources = [(n, n.unit, n.clock) for n in needed]
+        sources += [(n, Unit.MEMORY, n.memory_clock) for n in memory_needed if n.owner is self]
+        # The latest first: its own order may imply the others'.
+        sources.sort(key=lambda s: -sum(s[2].values()))
+        for source, source_unit, source_clock in sources:
+            if clock[source_unit] >= source_clock[source_unit]:
+                continue
+            semaphore = CHANNELS.get((source_unit, unit))
+            if semaphore is None:
+                raise AssertionError(f"{opcode.name} cannot wait for {source_unit.name}")
+            source.post.add(semaphore)
+            command.wait.add(semaphore)
+            for u in _UNITS:
+                clock[u] = max(clock[u], source_clock[u])
+        self._counts[unit] += 1
+        clock[unit] = self._counts[unit]
+        self._last[unit] = clock
+        if unit is Unit.STORE:
+            self._counts[Unit.MEMORY] += 1
+            memory = {u: max(clock[u], self._last[Unit.MEMORY][u]) for u in _UNITS}
+            memory[Unit.MEMORY] = self._counts[Unit.MEMORY]
+            command.memory_clock = self._last[Unit.MEMORY] = memory
+        self._commands.append(command)
+        return command
 
     @property
     def size_bytes(self) -> int:
@@ -124,9 +229,9 @@ class Emitter:
         Parameters
         ----------
         activation_addr : int
-            Where the activations really start.
+            Where the activations in DRAM really start.
         """
-        self.add(Opcode.END)
+        self._commands.append(Command(Opcode.END, {}, {}, self))
         counts = Counter()
         data = bytearray()
         for n, command in enumerate(self._commands):
@@ -138,18 +243,20 @@ class Emitter:
                 counts[semaphore] -= 1
             for semaphore in command.post:
                 counts[semaphore] += 1
-                if counts[semaphore] > 255:
+                if counts[semaphore] > MAX_COUNT:
                     raise AssertionError(f"command {n}: {semaphore.name} overflows")
-            if command.opcode is Opcode.LAYER:
-                counts.clear()
             fields = dict(command.fields)
-            if fields.get("dram_addr", 0) >= ACTIVATION_BASE:
+            if ACTIVATION_BASE <= fields.get("dram_addr", 0) < CHIP_BASE:
                 fields["dram_addr"] += activation_addr - ACTIVATION_BASE
             data += assemble(
                 command.opcode,
-                wait=sum(1 << s for s in command.wait),
-                post=sum(1 << s for s in command.post),
+                wait=_mask(command.wait),
+                post=_mask(command.post),
                 **fields,
             )
         assert len(data) == COMMAND_BYTES * len(self._commands)
         return bytes(data) + bytes(self.TAIL_BYTES)
+
+
+def _mask(semaphores: set[Semaphore]) -> int:
+    return sum(1 << s for s in semaphores)

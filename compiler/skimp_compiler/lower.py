@@ -5,12 +5,11 @@ from dataclasses import replace
 import numpy as np
 
 from skimp.config import Config
-from skimp.isa import CommandError
+from skimp.isa import RECORD_BYTES, CommandError
 from skimp_compiler.emitter import Emitter
 from skimp_compiler.geometry import DoesNotFit
 from skimp_compiler.graph import Graph, ModelError, Op
 from skimp_compiler.lower_depthwise import DepthwiseLayers
-from skimp_compiler.lower_elementwise import ElementwiseLayers
 from skimp_compiler.lower_parts import IDENTITY_PERM, MAX_PAD, OnHost
 from skimp_compiler.program import Layer
 from skimp_sim.golden.params import pool_window
@@ -18,25 +17,30 @@ from skimp_sim.golden.params import pool_window
 __all__ = ["Lowering"]
 
 
-class Lowering(DepthwiseLayers, ElementwiseLayers):
+class Lowering(DepthwiseLayers):
     """Walks the graph in order and emits what the hardware can run.
 
     Parameters
     ----------
     graph : Graph
     config : Config
+    in_dram : set of int
+        Activations (roots of views) that have to lie in DRAM.
 
     Attributes
     ----------
+    wanted_in_dram : set of int
+        Activations that the host reads or writes, but which were put on the chip.
     layers : list of Layer
     segments : list of (Emitter, list of layer ids) or Layer
         Device steps and host layers in order.
     """
 
-    def __init__(self, graph: Graph, config: Config):
-        super().__init__(graph, config)
+    def __init__(self, graph: Graph, config: Config, *, in_dram=frozenset()):
+        super().__init__(graph, config, in_dram=in_dram)
         self.layers: list[Layer] = []
         self.segments: list = []
+        self._done: set[int] = set()
 
     def run(self) -> None:
         """Lower every operator.
@@ -47,7 +51,9 @@ class Lowering(DepthwiseLayers, ElementwiseLayers):
             Where a layer fits neither hardware nor host.
         """
         for op in self.graph.ops:
-            self._lower(op)
+            self.release_unused(op.index)
+            if op.index not in self._done:
+                self._lower(op)
 
     def _need_int8(self, op: Op) -> None:
         for index in (op.inputs[0], *op.outputs):
@@ -89,16 +95,29 @@ class Lowering(DepthwiseLayers, ElementwiseLayers):
             ) from error
         layer = self._note(op, unit, reason)
         ids.append(layer.layer_id)
-        emitter.end_layer(layer.layer_id)
+        emitter.end_layer(layer.layer_id, self._record(layer))
+        if self._fused is not None:
+            fused, self._fused = self._fused, None
+            self._done.add(fused.index)
+            reason = f"on the way out of {layer.name}: a second requantisation, by tables"
+            follower = self._note(fused, "post", reason, fused_with=layer.layer_id)
+            ids.append(follower.layer_id)
+            emitter.end_layer(follower.layer_id, self._record(follower))
+
+    def _record(self, layer: Layer) -> int:
+        return self.records + RECORD_BYTES * layer.layer_id
 
     def host_tensor(self, index: int) -> None:
         """Activations that both sides touch need a place; others stay in the host's memory."""
         tensor = self.graph.tensors[index]
+        if index in self.places and self.places[index].on_chip:
+            self.wanted_in_dram.add(self.layouts[index].root)
         if index in self.places or tensor.is_const or tensor.dtype != np.int8:
             return
         if tensor.quant is not None and len(tensor.shape) >= 1:
             try:
-                self.place(index)
+                if self.place(index).on_chip:
+                    self.wanted_in_dram.add(self.layouts[index].root)
             except ModelError:
                 return
 
@@ -107,7 +126,7 @@ class Lowering(DepthwiseLayers, ElementwiseLayers):
             self.segments.append((Emitter(self.config), []))
         return self.segments[-1]
 
-    def _note(self, op: Op, unit: str, reason: str) -> Layer:
+    def _note(self, op: Op, unit: str, reason: str, fused_with: int | None = None) -> Layer:
         graph = self.graph
         indices = (op.index,)
         if op.inputs[0] in self._folded:
@@ -122,6 +141,7 @@ class Lowering(DepthwiseLayers, ElementwiseLayers):
             macs=graph.macs(op),
             shape=self._shape(op),
             reason=reason,
+            fused_with=fused_with,
         )
         self.layers.append(layer)
         return layer

@@ -1,18 +1,24 @@
 """Layers of the array: convolutions and fully connected layers."""
 
-from skimp_compiler.conv_layer import ConvSpec, emit_conv
+from dataclasses import replace
+
+import numpy as np
+
+from skimp_compiler.conv_layer import emit_conv
+from skimp_compiler.conv_tiling import ConvSpec
 from skimp_compiler.emitter import Emitter
 from skimp_compiler.geometry import Window
 from skimp_compiler.graph import ModelError, Op
 from skimp_compiler.layout import Layout
-from skimp_compiler.lower_parts import IDENTITY_PERM, ROUNDING, LoweringParts, OnHost
+from skimp_compiler.lower_elementwise import ElementwiseLayers
+from skimp_compiler.lower_parts import IDENTITY_PERM, ROUNDING, OnHost
 from skimp_compiler.weights import check_packable, pack_conv
 from skimp_sim.golden.params import conv_requant
 
 __all__ = ["ArrayLayers"]
 
 
-class ArrayLayers(LoweringParts):
+class ArrayLayers(ElementwiseLayers):
     """conv and fully_connected; other layers that become a convolution use `_emit_conv`."""
 
     def _lower_conv(self, op: Op, emitter: Emitter):
@@ -68,16 +74,28 @@ class ArrayLayers(LoweringParts):
             out_zp=params.out_zp,
             act=(params.act_min, params.act_max),
         )
+        weights, window, left = self._fold_weights(index, weights, window, amounts[2])
+        second = self._fuse(op)
+        made = op.outputs[0] if second is None else self._fused.outputs[0]
         spec = ConvSpec(
             window=window,
             pad_top=amounts[0],
-            pad_left=amounts[2],
+            pad_left=left,
             num_channels=weights.shape[3],
             num_outputs=weights.shape[0],
             input=self._planes(index),
-            output=self._planes(op.outputs[0]),
+            output=self._planes(made),
             wgt_addr=self.constants.constant(pack_conv(weights, self.config), f"weights {name}"),
             in_zp=params.in_zp,
             requant=requant,
+            second=second,
         )
         emit_conv(emitter, self.config, spec)
+
+    def _fold_weights(self, index: int, weights, window: Window, left: int):
+        """Weights and window over an input whose kernel columns the host folds into channels."""
+        if self.place(index).fold is None:
+            return weights, window, left
+        k, r, s, c = weights.shape
+        folded = np.ascontiguousarray(weights.reshape(k, r, 1, s * c))
+        return folded, replace(window, s=1, stride_w=1), 0

@@ -265,7 +265,8 @@ class DepthwiseLayers(ArrayLayers):
         window=None,
         params_per_block=False,
     ) -> None:
-        output = self._planes(op.outputs[0])
+        second = self._fuse(op)
+        output = self._planes(op.outputs[0] if second is None else self._fused.outputs[0])
         if regions is None:
             regions = (Region(y0=0, x0=0, rows=output.height, cols=output.width),)
         spec = DepthwiseSpec(
@@ -282,6 +283,7 @@ class DepthwiseLayers(ArrayLayers):
             requant=requant,
             params_per_block=params_per_block,
             regions=regions,
+            second=second,
         )
         emit_depthwise(emitter, self.config, spec)
 

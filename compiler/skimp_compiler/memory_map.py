@@ -1,8 +1,8 @@
-"""DRAM of a program: constants first, then activations, every region with a name."""
+"""Memory of a program: regions of DRAM by name, and room in the activation store."""
 
 import numpy as np
 
-__all__ = ["MemoryMap"]
+__all__ = ["ChipMap", "MemoryMap"]
 
 _ALIGN = 64
 
@@ -44,3 +44,33 @@ class MemoryMap:
         for address, data in self._data:
             image[address : address + len(data)] = data
         return bytes(image)
+
+
+class ChipMap:
+    """Places in the activation store, given back when nobody needs them any more.
+
+    Parameters
+    ----------
+    size_bytes : int
+    """
+
+    def __init__(self, size_bytes: int):
+        self._size = size_bytes
+        self._used: dict[int, int] = {}  # address -> end
+
+    def reserve(self, size_bytes: int) -> int | None:
+        """Return the lowest address with room, or None."""
+        size = -(-size_bytes // _ALIGN) * _ALIGN
+        address = 0
+        for start, end in sorted(self._used.items()):
+            if start - address >= size:
+                break
+            address = end
+        if address + size > self._size:
+            return None
+        self._used[address] = address + size
+        return address
+
+    def release(self, address: int) -> None:
+        """Give a place back."""
+        del self._used[address]

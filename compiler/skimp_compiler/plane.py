@@ -1,66 +1,87 @@
-"""Activations in DRAM as planes of channel blocks, and the transfers that move tiles of them."""
+"""Activations in memory as planes of channel blocks, and the transfers that move tiles of them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from skimp_compiler.geometry import TileGeometry
 from skimp_compiler.program import TensorPlace
+from skimp_compiler.region import Region
 
 __all__ = ["Planes"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Planes:
-    """Channel blocks of one tensor: plane after plane, row after row, a pixel is one beat.
+    """Channel blocks of one tensor: plane after plane, row after row, a pixel is one word.
 
     Parameters
     ----------
     address : int
-        Bytes.
+        Bytes; from CHIP_BASE on in the activation store.
     height, width : int
+    row_words : int
+        Words from a row to the next.
     num_blocks : int
-    beat_bytes : int
+    word_bytes : int
+    plane_words : int
+        Words from a plane to the next: whole beats.
+    region : Region
+        Who stores what, for the order of commands.
     """
 
     address: int
     height: int
     width: int
+    row_words: int
     num_blocks: int
-    beat_bytes: int
+    word_bytes: int
+    plane_words: int
+    region: Region
 
     @classmethod
-    def of(cls, place: TensorPlace) -> "Planes":
+    def of(cls, place: TensorPlace, region: Region) -> "Planes":
         return cls(
             address=place.address,
             height=place.height,
             width=place.width,
+            row_words=place.width,
             num_blocks=place.num_blocks,
-            beat_bytes=place.block,
+            word_bytes=place.block,
+            plane_words=place.plane_words,
+            region=region,
         )
 
     def flat(self) -> "Planes":
         """The same bytes as planes of a single row."""
-        return Planes(
-            address=self.address,
-            height=1,
-            width=self.height * self.width,
-            num_blocks=self.num_blocks,
-            beat_bytes=self.beat_bytes,
-        )
+        assert self.row_words == self.width
+        width = self.height * self.width
+        return replace(self, height=1, width=width, row_words=width)
+
+    def every_row(self, step: int) -> "Planes":
+        """Rows 0, step, 2 * step ... only."""
+        return replace(self, height=-(-self.height // step), row_words=self.row_words * step)
 
     @property
     def plane_bytes(self) -> int:
-        return self.height * self.width * self.beat_bytes
+        return self.plane_words * self.word_bytes
 
     def pixel_address(self, block: int, y: int, x: int) -> int:
-        return self.address + block * self.plane_bytes + (y * self.width + x) * self.beat_bytes
+        words = block * self.plane_words + y * self.row_words + x
+        return self.address + words * self.word_bytes
 
-    def load(self, geometry: TileGeometry, *, block0, num_blocks, y0, x0, base, fill) -> dict:
-        """Fields of LOAD_IFMAP for the padded tile whose first row and column are y0 and x0.
+    def load(
+        self, geometry: TileGeometry, *, block0, num_blocks, y0, x0, base, fill, halve=False
+    ) -> dict:
+        """Fields of LOAD_IFMAP, with `loads`, for the padded tile that starts at row y0, column x0.
 
-        Rows and columns outside the plane are padding of value `fill`.
+        Rows and columns outside the plane are padding of value `fill`. `halve`: every second
+        column of the plane counts.
         """
+        step = 2 if halve else 1
         top, bottom, rows = _clip(y0, geometry.in_rows, self.height)
-        left, right, cols = _clip(x0, geometry.in_cols, self.width)
+        left, right, cols = _clip(x0, geometry.in_cols, -(-self.width // step))
+        if halve:
+            assert not (left or right)
+            cols = min(2 * cols, self.width - 2 * x0)
         fields = geometry.load_fields(base=base)
         fields |= {
             "num_blocks": num_blocks,
@@ -71,42 +92,66 @@ class Planes:
             "pad_left": left,
             "pad_right": right,
             "fill": fill,
+            "halve": int(halve),
         }
         if rows and cols:
-            fields["dram_addr"] = self.pixel_address(block0, y0 + top, x0 + left)
+            y, x = y0 + top, step * (x0 + left)
+            fields["dram_addr"] = self.pixel_address(block0, y, x)
             fields |= self._segments(num_blocks=num_blocks, rows=rows, cols=cols)
+            fields["loads"] = self._part(block0, num_blocks, y, x, rows, cols)
         return fields
+
+    def load_residual(self, *, block0, num_blocks, y0, x0, rows, cols, pixel_base) -> dict:
+        """Fields of LOAD_RESIDUAL, with `loads`, for a rectangle of pixels."""
+        whole_rows = cols == self.row_words or rows == 1
+        return {
+            "dram_addr": self.pixel_address(block0, y0, x0),
+            "num_pixels": rows * cols,
+            "pixel_base": pixel_base,
+            "seg_words": rows * cols if whole_rows else cols,
+            "seg_count": 1 if whole_rows else rows,
+            "seg_stride": self.row_words * self.word_bytes,
+            "dma_blocks": num_blocks,
+            "block_stride": self.plane_bytes,
+            "loads": self._part(block0, num_blocks, y0, x0, rows, cols),
+        }
+
+    def _part(self, block0, num_blocks, y, x, rows, cols) -> tuple:
+        first = y * self.row_words + x
+        behind = (y + rows - 1) * self.row_words + x + cols
+        return self.region, block0, num_blocks, first, behind
 
     def _segments(self, *, num_blocks: int, rows: int, cols: int) -> dict:
         """Longest contiguous pieces of a rectangle in several planes."""
-        if cols < self.width and rows > 1:
+        if cols < self.row_words and rows > 1:
             return {
-                "seg_beats": cols,
+                "seg_words": cols,
                 "seg_count": rows,
-                "seg_stride": self.width * self.beat_bytes,
+                "seg_stride": self.row_words * self.word_bytes,
                 "dma_blocks": num_blocks,
                 "block_stride": self.plane_bytes,
             }
-        if rows * cols < self.height * self.width:
+        if rows * cols < self.plane_words:
             return {
-                "seg_beats": rows * cols,
+                "seg_words": rows * cols,
                 "seg_count": num_blocks,
                 "seg_stride": self.plane_bytes,
                 "dma_blocks": 1,
             }
-        return {"seg_beats": num_blocks * rows * cols, "seg_count": 1, "dma_blocks": 1}
+        return {"seg_words": num_blocks * rows * cols, "seg_count": 1, "dma_blocks": 1}
 
     def store(self, *, block0, num_blocks, y0, x0, rows, cols, ofmap_base) -> dict:
-        """Fields of STORE for a rectangle of output pixels in `num_blocks` planes."""
-        whole_rows = cols == self.width or rows == 1
+        """Fields of STORE, with `stores`, for a rectangle of output pixels in some planes."""
+        whole_rows = cols == self.row_words or rows == 1
         return {
             "dram_addr": self.pixel_address(block0, y0, x0),
-            "seg_beats": rows * cols if whole_rows else cols,
+            "seg_words": rows * cols if whole_rows else cols,
             "seg_count": 1 if whole_rows else rows,
-            "seg_stride": self.width * self.beat_bytes,
+            "seg_stride": self.row_words * self.word_bytes,
             "block_stride": self.plane_bytes,
             "num_blocks": num_blocks,
             "ofmap_base": ofmap_base,
+            "stores": self._part(block0, num_blocks, y0, x0, rows, cols),
         }
 
 

@@ -8,15 +8,45 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from skimp.config import Config
+from skimp.isa import CHIP_BASE
 
-__all__ = ["DeviceStep", "HostStep", "Layer", "Program", "TensorPlace", "pack", "unpack"]
+__all__ = ["DeviceStep", "Fold", "HostStep", "Layer", "Program", "TensorPlace", "pack", "unpack"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fold:
+    """Kernel columns as channels: what the host does to a network's input of few channels.
+
+    Value of output column q, channel s * C + c: input column q * stride - pad_left + s, channel c.
+
+    Parameters
+    ----------
+    num_s : int
+        Kernel columns.
+    stride : int
+    pad_left : int
+    """
+
+    num_s: int
+    stride: int
+    pad_left: int
+
+    def apply(self, hwc: np.ndarray, place: "TensorPlace") -> np.ndarray:
+        """Return [height, width, num_s * C] of an input [height, input width, C]."""
+        columns = (
+            np.arange(place.width)[:, None] * self.stride - self.pad_left + np.arange(self.num_s)
+        )
+        inside = (columns >= 0) & (columns < hwc.shape[1])
+        taken = hwc[:, np.clip(columns, 0, hwc.shape[1] - 1)]
+        taken = np.where(inside[None, :, :, None], taken, np.int8(place.zero_point))
+        return taken.reshape(hwc.shape[0], place.width, -1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TensorPlace:
-    """Where an activation lies in DRAM: channel blocks of `in_channels` bytes a pixel.
+    """Where an activation lies: channel blocks of `in_channels` bytes a pixel.
 
-    Byte of (y, x, c): address + ((c // block * height + y) * width + x) * block + c % block.
+    Byte of (y, x, c): address + (c // block * plane_words + y * width + x) * block + c % block.
     Channels beyond the tensor's last hold its zero point.
 
     Parameters
@@ -24,16 +54,22 @@ class TensorPlace:
     index : int
         Tensor number in the graph.
     address : int
-        Bytes from the start of the image; a multiple of 64.
+        Bytes from the start of DRAM, or from CHIP_BASE on in the activation store; a multiple of
+        64.
     height, width, channels : int
     block : int
         Channels of a block.
+    plane_words : int
+        Pixels from one channel block to the next: height * width, up to whole beats.
     perm : tuple of int
         Axes of the graph's tensor, as a permutation of (N, height, width, channels) padded with
         leading ones: graph_tensor = transpose(nhwc, perm).reshape(shape).
     shape : tuple of int
         Shape of the graph's tensor.
     zero_point : int
+    fold : Fold or None
+        Set where the host lays kernel columns side by side; height, width and channels are those
+        of the result.
     """
 
     index: int
@@ -42,9 +78,11 @@ class TensorPlace:
     width: int
     channels: int
     block: int
+    plane_words: int
     shape: tuple[int, ...]
     zero_point: int
     perm: tuple[int, ...] = (0, 1, 2, 3)
+    fold: "Fold | None" = None
 
     @property
     def num_blocks(self) -> int:
@@ -52,27 +90,36 @@ class TensorPlace:
 
     @property
     def size_bytes(self) -> int:
-        return self.num_blocks * self.height * self.width * self.block
+        return self.num_blocks * self.plane_words * self.block
+
+    @property
+    def on_chip(self) -> bool:
+        return self.address >= CHIP_BASE
 
 
 def pack(place: TensorPlace, values: np.ndarray) -> bytes:
-    """Return the DRAM bytes of an int8 tensor given in the graph's shape."""
-    nhwc = (1, place.height, place.width, place.channels)
-    permuted = values.reshape(tuple(nhwc[axis] for axis in place.perm))
-    hwc = permuted.transpose(np.argsort(place.perm))[0]
-    padded = np.full(
-        (place.height, place.width, place.num_blocks * place.block), place.zero_point, np.int8
-    )
-    padded[:, :, : place.channels] = hwc
-    blocks = padded.reshape(place.height, place.width, place.num_blocks, place.block)
-    return np.ascontiguousarray(blocks.transpose(2, 0, 1, 3)).tobytes()
+    """Return the bytes of an int8 tensor given in the graph's shape."""
+    if place.fold is not None:
+        hwc = place.fold.apply(values.reshape(values.shape[-3:]), place)
+    else:
+        nhwc = (1, place.height, place.width, place.channels)
+        permuted = values.reshape(tuple(nhwc[axis] for axis in place.perm))
+        hwc = permuted.transpose(np.argsort(place.perm))[0]
+    pixels = place.height * place.width
+    padded = np.full((place.plane_words, place.num_blocks * place.block), place.zero_point, np.int8)
+    padded[:pixels, : place.channels] = hwc.reshape(pixels, place.channels)
+    blocks = padded.reshape(place.plane_words, place.num_blocks, place.block)
+    return np.ascontiguousarray(blocks.transpose(1, 0, 2)).tobytes()
 
 
 def unpack(place: TensorPlace, data: bytes) -> np.ndarray:
-    """Return the int8 tensor in the graph's shape from its DRAM bytes."""
+    """Return the int8 tensor in the graph's shape from its bytes."""
+    if place.fold is not None:
+        raise ValueError(f"tensor {place.index} is folded: the host has it anyway")
     blocks = np.frombuffer(data, np.int8, place.size_bytes)
-    blocks = blocks.reshape(place.num_blocks, place.height, place.width, place.block)
-    hwc = blocks.transpose(1, 2, 0, 3).reshape(place.height, place.width, -1)
+    blocks = blocks.reshape(place.num_blocks, place.plane_words, place.block)
+    pixels = blocks[:, : place.height * place.width].transpose(1, 0, 2)
+    hwc = pixels.reshape(place.height, place.width, -1)
     nhwc = hwc[None, :, :, : place.channels]
     return np.ascontiguousarray(nhwc.transpose(place.perm)).reshape(place.shape)
 
@@ -99,6 +146,8 @@ class Layer:
         N K C P Q R S stride, as far as the operator has them.
     reason : str
         Why it runs there; one sentence for `skimp explain`.
+    fused_with : int or None
+        Layer that does this one's work on the way.
     """
 
     layer_id: int
@@ -110,11 +159,20 @@ class Layer:
     macs: int
     shape: dict
     reason: str
+    fused_with: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceStep:
-    """Commands from `address` to an END command; `layers` are the layer_ids in order."""
+    """Commands from `address` to an END command.
+
+    Parameters
+    ----------
+    address : int
+    num_commands : int
+    layers : tuple of int
+        layer_ids in order.
+    """
 
     address: int
     num_commands: int
@@ -145,6 +203,8 @@ class Program:
     steps : list
         DeviceStep and HostStep in order.
     layers : list of Layer
+    records_addr : int
+        The LAYER command of layer n writes its record RECORD_BYTES * n behind this.
     memory_map : list of tuple
         (address, bytes, what) of every region, sorted.
     """
@@ -155,4 +215,5 @@ class Program:
     tensors: dict[int, TensorPlace]
     steps: list
     layers: list[Layer]
+    records_addr: int
     memory_map: list[tuple[int, int, str]] = field(default_factory=list)

@@ -2,30 +2,34 @@
 
 import numpy as np
 
-from skimp.config import Config
+from skimp.config import CHAIN, Config
 
 __all__ = ["check_packable", "pack_conv", "pack_depthwise", "pack_params"]
 
 
 def pack_conv(weights: np.ndarray, config: Config) -> np.ndarray:
-    """Return int8 [k block, c block, R, S, out_channels, in_channels] of weights [K, R, S, C]."""
+    """Return int8 blocks of weights [K, R, S, C]: [k block, c block, R, S, slice, co, chain].
+
+    The weights of slice k of chain g belong to input channel g * CHAIN + k; what one slice position
+    of all chains takes lies together, because it is loaded in one clock.
+    """
     k, r, s, c = weights.shape
     co, ci = config.out_channels, config.in_channels
     kb, cb = -(-k // co), -(-c // ci)
     padded = np.zeros((kb * co, r, s, cb * ci), np.int8)
     padded[:k, :, :, :c] = weights
-    blocks = padded.reshape(kb, co, r, s, cb, ci)
-    return np.ascontiguousarray(blocks.transpose(0, 4, 2, 3, 1, 5))
+    blocks = padded.reshape(kb, co, r, s, cb, ci // CHAIN, CHAIN)
+    return np.ascontiguousarray(blocks.transpose(0, 4, 2, 3, 6, 1, 5))
 
 
 def pack_depthwise(weights: np.ndarray, config: Config) -> np.ndarray:
-    """Return int8 [c block, R, S, in_channels] of weights [1, R, S, C]."""
+    """Return int8 [c block, taps up to whole beats, in_channels] of weights [1, R, S, C]."""
     _, r, s, c = weights.shape
-    ci = config.in_channels
+    ci, words = config.in_channels, config.bus_words
     cb = -(-c // ci)
-    padded = np.zeros((r, s, cb * ci), np.int8)
-    padded[:, :, :c] = weights[0]
-    return np.ascontiguousarray(padded.reshape(r, s, cb, ci).transpose(2, 0, 1, 3))
+    padded = np.zeros((-(-r * s // words) * words, cb * ci), np.int8)
+    padded[: r * s, :c] = weights[0].reshape(r * s, c)
+    return np.ascontiguousarray(padded.reshape(-1, cb, ci).transpose(1, 0, 2))
 
 
 def pack_params(bias, multiplier, shift, *, lanes: int, config: Config) -> np.ndarray:

@@ -29,8 +29,8 @@ class Config:
     pixels : int
         Output pixels computed side by side (array lanes along P, Q); also banks of the GLB.
     in_channels : int
-        Input channels per clock: 8 or 16 (chains of eight slices). Also the bytes of a GLB word,
-        of an AXI beat and of a channel block in DRAM.
+        Input channels per clock: 8 or 16 (chains of eight slices). Also the bytes of a GLB word
+        and of a channel block of one pixel.
     out_channels : int
         Output channels per clock; a multiple of `in_channels`. Also requantisation lanes.
     psum_depth : int
@@ -42,9 +42,17 @@ class Config:
     ifmap_depth : int
         Words per bank of the ifmap side of the global buffer (`pixels` banks).
     ofmap_depth : int
-        Words (out_channels bytes) of the ofmap side of the global buffer.
+        Pixels (out_channels bytes each) of the ofmap side of the global buffer; the residual buffer
+        has as many.
     param_depth : int
         Output channel blocks of requantisation parameters on chip.
+    bus_words : int
+        GLB words of one bus beat: 1, 2 or 4. DRAM, activation store, loads and stores move a beat
+        a clock.
+    drain_pixels : int
+        Pixels requantised a clock (each has out_channels lanes); at most bus_words.
+    act_depth : int
+        Beats of the on-chip activation store; 0: there is none.
     queue_depth : int
         Commands waiting per unit.
     burst_beats : int
@@ -69,6 +77,9 @@ class Config:
     ifmap_depth: int
     ofmap_depth: int
     param_depth: int
+    bus_words: int = 1
+    drain_pixels: int = 1
+    act_depth: int = 0
     queue_depth: int = 8
     burst_beats: int = 64
     reads_outstanding: int = 4
@@ -89,7 +100,8 @@ class Config:
                 need(
                     isinstance(value, int) and not isinstance(value, bool), field.name, "an integer"
                 )
-                need(value > 0, field.name, "positive")
+                lowest = 0 if field.name == "act_depth" else 1
+                need(value >= lowest, field.name, "positive")
         need(1 <= self.pixels <= 16, "pixels", "1 to 16")
         need(self.in_channels in (8, 16), "in_channels", "8 or 16")
         need(
@@ -103,10 +115,26 @@ class Config:
         for field in ("ifmap_depth", "ofmap_depth"):
             need(32 <= getattr(self, field) <= 1 << 15, field, "32 to 32768")
         need(
-            self.ofmap_depth >= self.pixels * self.psum_depth,
+            self.ofmap_depth >= self.pixels * self.psum_depth and self.ofmap_depth % 4 == 0,
             "ofmap_depth",
-            f"at least pixels * psum_depth ({self.pixels * self.psum_depth})",
+            f"a multiple of 4, at least pixels * psum_depth ({self.pixels * self.psum_depth})",
         )
+        need(
+            self.bus_words in (1, 2, 4) and self.bus_words <= self.pixels,
+            "bus_words",
+            f"1, 2 or 4 and at most pixels ({self.pixels})",
+        )
+        need(
+            self.wgt_slice_bytes % self.bus_bytes == 0 and 12 * self.out_channels % self.bus_bytes == 0,
+            "bus_words",
+            f"such that a beat divides {self.wgt_slice_bytes} and {12 * self.out_channels} bytes",
+        )
+        need(
+            self.drain_pixels <= self.bus_words and self.pixels % self.drain_pixels == 0,
+            "drain_pixels",
+            f"a divisor of pixels ({self.pixels}), at most bus_words ({self.bus_words})",
+        )
+        need(self.act_depth <= 1 << 20, "act_depth", "at most 1048576")
         need(self.dw_wgt_depth >= 64, "dw_wgt_depth", "at least 64")
         need(2 <= self.queue_depth <= 64, "queue_depth", "2 to 64")
         need(
@@ -115,7 +143,7 @@ class Config:
             "a power of two up to 256",
         )
         need(
-            self.burst_beats * self.in_channels <= 4096,
+            self.burst_beats * self.bus_bytes <= 4096,
             "burst_beats",
             "at most 4096 bytes long (AXI4 bursts stay inside 4 KB)",
         )
@@ -134,12 +162,26 @@ class Config:
 
     @property
     def word_bytes(self) -> int:
-        """Bytes of a GLB word = of an AXI beat = of a channel block of one pixel."""
+        """Bytes of a GLB word = of a channel block of one pixel."""
         return self.in_channels
 
     @property
+    def word_bits(self) -> int:
+        return 8 * self.in_channels
+
+    @property
+    def bus_bytes(self) -> int:
+        """Bytes of a beat: of AXI, of the activation store, of the weight loads."""
+        return self.bus_words * self.in_channels
+
+    @property
     def bus_bits(self) -> int:
-        return 8 * self.word_bytes
+        return 8 * self.bus_bytes
+
+    @property
+    def act_bytes(self) -> int:
+        """Bytes of the activation store."""
+        return self.act_depth * self.bus_bytes
 
     @property
     def ofmap_blocks(self) -> int:
@@ -152,14 +194,24 @@ class Config:
         return self.pixels * self.psum_depth
 
     @property
+    def wgt_slice_bytes(self) -> int:
+        """Weights that one slice position of all chains takes from a block."""
+        return self.in_channels * self.out_channels // CHAIN
+
+    @property
+    def wgt_block_bytes(self) -> int:
+        """Weights of in_channels x out_channels."""
+        return self.in_channels * self.out_channels
+
+    @property
     def wgt_block_beats(self) -> int:
-        """AXI beats of one weight block."""
-        return self.out_channels
+        """Bus beats of one weight block."""
+        return self.wgt_block_bytes // self.bus_bytes
 
     @property
     def param_block_beats(self) -> int:
-        """AXI beats of one channel block's parameters (12 bytes per channel)."""
-        return 12 * self.out_channels // self.word_bytes
+        """Bus beats of one channel block's parameters (12 bytes per channel)."""
+        return 12 * self.out_channels // self.bus_bytes
 
     def to_json(self) -> str:
         """Canonical JSON (sorted keys, no spaces); the hash is made from it, name left out."""

@@ -3,7 +3,9 @@
 A command is 64 bytes: sixteen little-endian 32-bit words. Word 0 holds the opcode, word 1 the
 semaphores that the command waits for and posts. Commands are layer tiles. The sequencer hands
 each one to its unit's queue in program order; a unit works through its queue in order; units run
-beside each other and are ordered only by semaphores and by LAYER.
+beside each other and are ordered only by semaphores.
+
+Addresses from CHIP_BASE on are bytes of the on-chip activation store, all others bytes of DRAM.
 
 No Amaranth in here: the compiler, the models and the drivers import this module too.
 """
@@ -12,12 +14,16 @@ import enum
 from dataclasses import dataclass
 
 __all__ = [
+    "CHANNELS",
+    "CHIP_BASE",
     "COMMANDS",
     "COMMAND_BYTES",
     "COMMAND_WORDS",
     "ERROR_HELP",
+    "MAX_COUNT",
     "MAX_SHIFT",
     "MIN_SHIFT",
+    "RECORD_BYTES",
     "Command",
     "CommandError",
     "Error",
@@ -38,6 +44,13 @@ COMMAND_WORDS = 16
 COMMAND_BYTES = 4 * COMMAND_WORDS
 
 
+CHIP_BASE = 1 << 31
+"""First address of the activation store."""
+
+RECORD_BYTES = 64
+"""What LAYER writes: layer_id, then the counters in the order of the register table, 32 bits each."""
+
+
 class Opcode(enum.IntEnum):
     """What a command does (bits 0-7 of word 0)."""
 
@@ -48,27 +61,33 @@ class Opcode(enum.IntEnum):
     LOAD_LINEAR = 5
     CONV = 6
     DEPTHWISE = 7
-    ELEMENTWISE = 8
+    LOAD_RESIDUAL = 8
     DRAIN = 9
     STORE = 10
 
 
 class Unit(enum.IntEnum):
-    """Who executes a command; each but SEQUENCER has a queue of its own."""
+    """Who executes a command; each but SEQUENCER has a queue of its own.
+
+    MEMORY has none: it stands for what a store wrote being readable, some clocks after the store
+    itself is done with the ofmap buffer.
+    """
 
     SEQUENCER = 0
     LOAD = 1
-    COMPUTE = 2
-    DRAIN = 3
-    STORE = 4
+    WGT = 2
+    COMPUTE = 3
+    DRAIN = 4
+    STORE = 5
+    MEMORY = 6
 
 
 class Semaphore(enum.IntEnum):
-    """Counters from 0 to 255 that order the units; all are 0 after start and after LAYER.
+    """Counters that order the units; all are 0 after start.
 
     A command starts when every semaphore that it waits for is above 0, and takes one from each;
-    it gives one to each semaphore that it posts when it is complete (its data is visible). The
-    names are what the compiler uses them for, and what the stall counters go by.
+    it gives one to each semaphore that it posts when it is complete (its data is visible). Each
+    leads from one unit to one other (CHANNELS).
     """
 
     IFMAP_FULL = 0
@@ -81,6 +100,30 @@ class Semaphore(enum.IntEnum):
     OFMAP_FREE = 7
     PARAM_FULL = 8
     PARAM_FREE = 9
+    RESIDUAL_FULL = 10
+    RESIDUAL_FREE = 11
+    STORED = 12
+
+
+MAX_COUNT = 4095
+"""Largest count of a semaphore."""
+
+CHANNELS = {
+    (Unit.LOAD, Unit.COMPUTE): Semaphore.IFMAP_FULL,
+    (Unit.COMPUTE, Unit.LOAD): Semaphore.IFMAP_FREE,
+    (Unit.WGT, Unit.COMPUTE): Semaphore.WGT_FULL,
+    (Unit.COMPUTE, Unit.WGT): Semaphore.WGT_FREE,
+    (Unit.COMPUTE, Unit.DRAIN): Semaphore.PSUM_FULL,
+    (Unit.DRAIN, Unit.COMPUTE): Semaphore.PSUM_FREE,
+    (Unit.DRAIN, Unit.STORE): Semaphore.OFMAP_FULL,
+    (Unit.STORE, Unit.DRAIN): Semaphore.OFMAP_FREE,
+    (Unit.WGT, Unit.DRAIN): Semaphore.PARAM_FULL,
+    (Unit.DRAIN, Unit.WGT): Semaphore.PARAM_FREE,
+    (Unit.LOAD, Unit.DRAIN): Semaphore.RESIDUAL_FULL,
+    (Unit.DRAIN, Unit.LOAD): Semaphore.RESIDUAL_FREE,
+    (Unit.MEMORY, Unit.LOAD): Semaphore.STORED,
+}
+"""Who posts and who waits: every order between two units has a semaphore of its own."""
 
 
 class LoadTarget(enum.IntEnum):
@@ -89,7 +132,7 @@ class LoadTarget(enum.IntEnum):
     WGT = 0
     PARAM = 1
     DW_WGT = 2
-    LUT = 3
+    TABLE = 3
 
 
 class Rounding(enum.IntEnum):
@@ -197,24 +240,32 @@ COMMANDS = {
         ),
         Command(
             Opcode.LAYER,
-            Unit.SEQUENCER,
-            "Fence: wait until every queue and unit is idle and every write acknowledged, clear "
-            "the semaphores, set LAYER_ID; with CTRL.step pause until CTRL.resume.",
-            (Field("layer_id", 2, 0, 16, "number of the layer that ends here"),),
+            Unit.STORE,
+            "Behind the stores of a layer: set LAYER_ID and write a record of the counters to DRAM.",
+            (
+                Field("layer_id", 2, 0, 16, "number of the layer that ends here"),
+                Field("dram_addr", 3, 0, 32, "where the record goes; a multiple of 64"),
+            ),
         ),
-        Command(Opcode.END, Unit.SEQUENCER, "Fence as LAYER does, then stop with STATUS.done."),
+        Command(
+            Opcode.END,
+            Unit.SEQUENCER,
+            "Wait until every queue and unit is idle and every write acknowledged, then stop with "
+            "STATUS.done.",
+        ),
         Command(
             Opcode.LOAD_IFMAP,
             Unit.LOAD,
-            "Read channel blocks of a tile from DRAM into the ifmap side of the GLB: words in "
-            "order of block, row, column, with padding written around them. The DRAM side is "
-            "dma_blocks x seg_count segments of seg_beats contiguous beats; the GLB side is "
-            "num_blocks x (pad_top + num_rows + pad_bottom) rows of pad_left + num_cols + "
-            "pad_right words. Both sides count the same data words. Starting at glb_base, the "
-            "address moves by inc_col or, after each stride_w-th column, by inc_col_wrap; rows "
-            "and blocks likewise, each from the start of the previous one.",
+            "Read channel blocks of a tile into the ifmap side of the GLB: words in order of "
+            "block, row, column, with padding written around them. The source is dma_blocks x "
+            "seg_count segments of seg_words contiguous words; the GLB side is num_blocks x "
+            "(pad_top + num_rows + pad_bottom) rows of pad_left + num_cols + pad_right words. Both "
+            "sides count the same data words. Starting at glb_base, the address moves by inc_col "
+            "or, after each stride_w-th column, by inc_col_wrap; rows and blocks likewise, each "
+            "from the start of the previous one. With stride_w = 1, columns follow each other. "
+            "halve: only every second word of a row is kept (no padding beside it).",
             (
-                Field("dram_addr", 2, 0, 32, "bytes from DRAM_BASE; a multiple of the beat"),
+                Field("dram_addr", 2, 0, 32, "bytes; a multiple of a word"),
                 Field("num_blocks", 3, 0, 16, "channel blocks"),
                 Field("num_rows", 3, 16, 16, "rows with data (may be 0)"),
                 Field("num_cols", 4, 0, 16, "words with data per row (may be 0)"),
@@ -228,25 +279,43 @@ COMMANDS = {
                 Field("block_stride", 6, 0, 32, "bytes from one dma block to the next"),
                 Field("seg_stride", 7, 0, 32, "bytes from one segment to the next"),
                 _glb("glb_base", 8, "first word written, padding included"),
+                Field("halve", 8, 24, 1, "keep columns 0, 2, 4 ... only"),
                 _glb("inc_col", 9, "next column, inside a phase"),
                 _glb("inc_col_wrap", 10, "next column, back to phase 0"),
                 _glb("inc_row", 11, "next row, inside a phase"),
                 _glb("inc_row_wrap", 12, "next row, back to phase 0"),
                 _glb("inc_block", 13, "next channel block"),
-                Field("seg_beats", 14, 0, 24, "beats of a segment"),
+                Field("seg_words", 14, 0, 24, "words of a segment"),
                 Field("seg_count", 15, 0, 16, "segments of a dma block"),
                 Field("dma_blocks", 15, 16, 16, "dma blocks"),
             ),
         ),
         Command(
-            Opcode.LOAD_LINEAR,
+            Opcode.LOAD_RESIDUAL,
             Unit.LOAD,
-            "Read contiguous beats into a memory, filling its words lane by lane.",
+            "Read the second operand of an add into the residual buffer: for each of dma_blocks "
+            "channel blocks, seg_count segments of seg_words words go to its bytes of the pixels "
+            "from pixel_base on.",
+            (
+                Field("dram_addr", 2, 0, 32, "bytes; a multiple of a word"),
+                Field("num_pixels", 3, 0, 16, "seg_count * seg_words"),
+                Field("pixel_base", 3, 16, 16, "first pixel of the residual buffer"),
+                Field("block_stride", 6, 0, 32, "bytes from one block to the next"),
+                Field("seg_stride", 7, 0, 32, "bytes from one segment to the next"),
+                Field("seg_words", 14, 0, 24, "words of a segment"),
+                Field("seg_count", 15, 0, 16, "segments of a block"),
+                Field("dma_blocks", 15, 16, 16, "channel blocks"),
+            ),
+        ),
+        Command(
+            Opcode.LOAD_LINEAR,
+            Unit.WGT,
+            "Read contiguous beats of DRAM into a memory.",
             (
                 Field("dram_addr", 2, 0, 32, "bytes from DRAM_BASE; a multiple of the beat"),
-                Field("num_beats", 3, 0, 24, "beats; whole words of the target"),
+                Field("num_beats", 3, 0, 24, "beats; whole blocks of the target"),
                 Field("target", 3, 24, 8, "LoadTarget"),
-                Field("word_addr", 4, 0, 16, "first word of the target memory"),
+                Field("beat_addr", 4, 0, 24, "first beat of the target memory"),
             ),
         ),
         Command(
@@ -277,43 +346,45 @@ COMMANDS = {
             ),
         ),
         Command(
-            Opcode.ELEMENTWISE,
-            Unit.COMPUTE,
-            "Elementwise unit, one channel block: psum = T1[tap (0, 0)] + T2[tap (0, 1)] "
-            "(num_c = num_r = 1, num_s = 2, in_zp = 0); inc_s leads from the first operand to "
-            "the second.",
-            _TAP_FIELDS,
-        ),
-        Command(
             Opcode.DRAIN,
             Unit.DRAIN,
             "Requantise the psums of a tile and write them, a pixel (out_channels bytes) a word, "
-            "to the ofmap side of the GLB.",
+            "to the ofmap side of the GLB. add: the result q goes on as T1[q] + T2[residual] "
+            "(residual = 0: T1[q] alone) into a second requantisation (mult2, shift2, out_zp2, "
+            "act_min2, act_max2; double rounding).",
             (
                 Field("num_pixels", 2, 0, 16, "pixels of the tile"),
-                Field("ofmap_base", 2, 16, 16, "first word on the ofmap side"),
-                Field("param_block", 3, 0, 16, "word of the parameter memory"),
+                Field("ofmap_base", 2, 16, 16, "first pixel on the ofmap side; a multiple of 4"),
+                Field("param_block", 3, 0, 16, "block of the parameter memory"),
                 Field("psum_half", 3, 16, 1, "half of the psum scratchpad to drain"),
                 Field("rounding", 3, 17, 2, "Rounding"),
+                Field("add", 3, 19, 1, "second stage by tables"),
+                Field("residual", 3, 20, 1, "the second stage has a second operand"),
                 Field("out_zp", 4, 0, 8, "zero point added", signed=True),
                 Field("act_min", 4, 8, 8, "smallest result", signed=True),
                 Field("act_max", 4, 16, 8, "largest result", signed=True),
+                Field("mult2", 5, 0, 32, "multiplier of the second stage"),
+                Field("out_zp2", 6, 0, 8, "zero point of the second stage", signed=True),
+                Field("act_min2", 6, 8, 8, "smallest result of the second stage", signed=True),
+                Field("act_max2", 6, 16, 8, "largest result of the second stage", signed=True),
+                Field("shift2", 6, 24, 7, "shift of the second stage", signed=True),
+                Field("residual_base", 7, 0, 16, "first pixel of the residual buffer"),
             ),
         ),
         Command(
             Opcode.STORE,
             Unit.STORE,
-            "Write channel blocks of drained pixels to DRAM: for each of num_blocks blocks (bytes "
-            "block * in_channels of the word), seg_count segments of seg_beats beats; the words "
-            "are taken in order from ofmap_base, again for each block.",
+            "Write channel blocks of drained pixels: for each of num_blocks blocks (bytes block * "
+            "in_channels of a pixel), seg_count segments of seg_words words; the pixels are taken "
+            "in order from ofmap_base, again for each block.",
             (
-                Field("dram_addr", 2, 0, 32, "bytes from DRAM_BASE; a multiple of the beat"),
-                Field("seg_beats", 3, 0, 16, "beats of a segment"),
+                Field("dram_addr", 2, 0, 32, "bytes; a multiple of a word"),
+                Field("seg_words", 3, 0, 16, "words of a segment"),
                 Field("seg_count", 3, 16, 16, "segments"),
                 Field("seg_stride", 4, 0, 32, "bytes from one segment to the next"),
                 Field("block_stride", 5, 0, 32, "bytes from one block to the next"),
-                Field("ofmap_base", 6, 0, 16, "first word on the ofmap side"),
-                Field("num_blocks", 6, 16, 8, "channel blocks, from block 0 of the word"),
+                Field("ofmap_base", 6, 0, 16, "first pixel on the ofmap side"),
+                Field("num_blocks", 6, 16, 8, "channel blocks, from block 0 of the pixel"),
             ),
         ),
     )

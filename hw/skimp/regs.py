@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 MAGIC = int.from_bytes(b"SKMP", "big")
-VERSION = 0x0001_0000
+VERSION = 0x0002_0000
 """Major in the upper half: a driver refuses another one."""
 
 
@@ -59,21 +59,21 @@ def _whole(name: str, offset: int, access: Access, doc: str) -> Register:
 
 
 COUNTERS = (
-    ("cycles", "clocks since start, pauses left out"),
+    ("cycles", "clocks since start"),
     ("array", "clocks in which the array takes a pixel group"),
     ("depthwise", "clocks in which the depthwise unit takes a tap"),
-    ("elementwise", "clocks in which the elementwise unit is busy"),
     ("stall_dram_read", "clocks in which compute waits for ifmap, weights or a command"),
     ("stall_drain", "clocks in which compute waits for psums to drain"),
     ("stall_dram_write", "the same, while the drain waits for the store"),
-    ("stall_other", "all other clocks: set-up, short passes, pipeline ends, fences"),
-    ("drain", "clocks in which the drain requantises a pixel"),
+    ("stall_other", "all other clocks: set-up, short passes, pipeline ends"),
+    ("drain", "clocks in which the drain requantises"),
     ("read_beats", "AXI beats read, commands included"),
-    ("write_beats", "AXI beats written"),
+    ("write_beats", "AXI beats written, records included"),
     ("commands", "commands fetched"),
     ("macs_gated", "MACs of real lanes that an ifmap value equal to the zero point gated"),
 )
-"""Counters of 64 bits, name and meaning; the first eight: cycles = the sum of the other seven."""
+"""Counters of 64 bits, name and meaning; the first one is the sum of the six behind it. LAYER
+records hold the low halves in this order."""
 
 _COUNTER_BASE = 0x80
 
@@ -87,10 +87,8 @@ REGISTERS = (
         "control",
         (
             Bits("start", 0, 1, Access.W1P, "clear counters, status and error; run the program"),
-            Bits("resume", 1, 1, Access.W1P, "go on after a pause"),
-            Bits("step", 2, 1, Access.RW, "pause at every LAYER command"),
-            Bits("irq_enable", 3, 1, Access.RW, "raise irq on done, pause and error"),
-            Bits("reset", 4, 1, Access.W1P, "soft reset of everything but these registers"),
+            Bits("irq_enable", 1, 1, Access.RW, "raise irq on done and error"),
+            Bits("reset", 2, 1, Access.W1P, "soft reset of everything but these registers"),
         ),
     ),
     Register(
@@ -98,10 +96,9 @@ REGISTERS = (
         0x10,
         "state",
         (
-            Bits("busy", 0, 1, Access.R, "a program runs (also while paused)"),
+            Bits("busy", 0, 1, Access.R, "a program runs"),
             Bits("done", 1, 1, Access.R, "END was reached"),
-            Bits("paused", 2, 1, Access.R, "waits for CTRL.resume"),
-            Bits("error", 3, 1, Access.R, "stopped; see ERROR"),
+            Bits("error", 2, 1, Access.R, "stopped; see ERROR"),
         ),
     ),
     Register(
@@ -115,7 +112,7 @@ REGISTERS = (
         "IRQ",
         0x1C,
         "interrupt pending",
-        (Bits("pending", 0, 1, Access.W1C, "done, paused or error happened"),),
+        (Bits("pending", 0, 1, Access.W1C, "done or error happened"),),
     ),
     _whole("DRAM_BASE", 0x20, Access.RW, "bus address that all addresses of a program count from"),
     _whole("PROGRAM_ADDR", 0x24, Access.RW, "first command, bytes from DRAM_BASE"),

@@ -1,4 +1,4 @@
-"""The accelerator: registers, sequencer and four units on one AXI4 master."""
+"""The accelerator: registers, sequencer and five units on one AXI4 master."""
 
 from amaranth import *
 from amaranth.lib import wiring
@@ -11,10 +11,12 @@ from skimp.ctrl.sequencer import UNIT_ORDER, Sequencer
 from skimp.dma.axi import Axi4, AxiLite
 from skimp.dma.axi_read import AxiReader
 from skimp.dma.axi_write import AxiWriter
+from skimp.dma.linear import LinearUnit
 from skimp.dma.load import LoadUnit
 from skimp.dma.store import StoreUnit
-from skimp.isa import Error, LoadTarget, Unit
-from skimp.mem.ofmap_glb import OfmapGlb
+from skimp.isa import RECORD_BYTES, Error, LoadTarget, Unit
+from skimp.mem.act_store import ActStore
+from skimp.mem.pixel_ram import PixelRam
 from skimp.post.drain import DrainUnit
 from skimp.regs import COUNTERS
 
@@ -22,13 +24,10 @@ __all__ = ["Core", "Skimp"]
 
 _CORE_CONTROL = {
     "start": In(1),
-    "step": In(1),
-    "resume": In(1),
     "dram_base": In(32),
     "program_addr": In(32),
     "busy": Out(1),
     "done": Out(1),
-    "paused": Out(1),
     "error": Out(1),
     "event": Out(1),
     "error_code": Out(8),
@@ -46,13 +45,15 @@ class Core(wiring.Component):
 
     Members
     -------
-    start, step, resume, dram_base, program_addr : In
-    busy, done, paused, error, event, error_code, error_info, layer_id : Out
+    start, dram_base, program_addr : In
+    busy, done, error, event, error_code, error_info, layer_id : Out
     bus_quiet : Out(1)
         No burst is under way.
     axi : Out(Axi4)
     inc_NAME : Out(16)
         What each counter of the register table adds in this clock.
+    record : In
+        Low halves of the counters.
     """
 
     def __init__(self, config: Config):
@@ -64,6 +65,7 @@ class Core(wiring.Component):
                 "bus_quiet": Out(1),
                 "axi": Out(Axi4(data_bits=config.bus_bits)),
                 **{f"inc_{name}": Out(16) for name in self._counters},
+                "record": In(32 * len(self._counters)),
             }
         )
 
@@ -71,20 +73,32 @@ class Core(wiring.Component):
         m = Module()
         cfg = self._config
         m.submodules.sequencer = seq = Sequencer(cfg)
-        m.submodules.reader = reader = AxiReader(cfg)
+        m.submodules.reader = reader = AxiReader(cfg, num_clients=3)
         m.submodules.writer = writer = AxiWriter(cfg)
         m.submodules.load = load = LoadUnit(cfg)
+        m.submodules.linear = linear = LinearUnit(cfg)
         m.submodules.compute = compute = ComputeUnit(cfg)
         m.submodules.drain = drain = DrainUnit(cfg, psum_read_latency=compute.psum_read_latency)
-        m.submodules.ofmap = ofmap = OfmapGlb(cfg)
+        m.submodules.ofmap = ofmap = PixelRam(
+            cfg, depth=cfg.ofmap_depth, write_pixels=cfg.drain_pixels, read_pixels=cfg.bus_words
+        )
+        m.submodules.residual = residual = PixelRam(
+            cfg, depth=cfg.ofmap_depth, write_pixels=cfg.bus_words, read_pixels=1
+        )
         m.submodules.store = store = StoreUnit(cfg)
 
         # Control
-        for name in ("start", "step", "resume", "program_addr"):
+        for name in ("start", "program_addr"):
             m.d.comb += getattr(seq, name).eq(getattr(self, name))
-        for name in "busy done paused error event error_code error_info layer_id".split():
+        for name in "busy done error event error_code error_info".split():
             m.d.comb += getattr(self, name).eq(getattr(seq, name))
-        units = {Unit.LOAD: load, Unit.COMPUTE: compute, Unit.DRAIN: drain, Unit.STORE: store}
+        units = {
+            Unit.LOAD: load,
+            Unit.WGT: linear,
+            Unit.COMPUTE: compute,
+            Unit.DRAIN: drain,
+            Unit.STORE: store,
+        }
         for u, unit in enumerate(UNIT_ORDER):
             wiring.connect(m, seq.commands[u], units[unit].command)
             m.d.comb += [seq.posts[u].eq(units[unit].post), seq.idles[u].eq(units[unit].idle)]
@@ -92,8 +106,25 @@ class Core(wiring.Component):
         # Bus
         wiring.connect(m, seq.segments, reader.segments[0])
         wiring.connect(m, reader.beats[0], seq.beats)
-        wiring.connect(m, load.segments, reader.segments[1])
-        wiring.connect(m, reader.beats[1], load.beats)
+        wiring.connect(m, load.segments[0], reader.segments[1])
+        wiring.connect(m, reader.beats[1], load.beats[0])
+        wiring.connect(m, linear.segments, reader.segments[2])
+        wiring.connect(m, reader.beats[2], linear.beats)
+        plenty = (1 << 16) - 1
+        m.d.comb += [
+            reader.room[0].eq(plenty),
+            reader.room[1].eq(load.room),
+            reader.room[2].eq(plenty),
+        ]
+        if cfg.act_depth:
+            m.submodules.act = act = ActStore(cfg)
+            wiring.connect(m, load.segments[1], act.segments)
+            wiring.connect(m, act.beats, load.beats[1])
+            m.d.comb += [
+                act.w_en.eq(store.act_w_en),
+                act.w_addr.eq(store.act_w_addr),
+                act.w_data.eq(store.act_w_data),
+            ]
         wiring.connect(m, store.segments, writer.segments)
         wiring.connect(m, store.beats, writer.beats)
         for name, member in self.axi.signature.members.items():
@@ -109,50 +140,72 @@ class Core(wiring.Component):
             seq.bus_write_addr.eq(writer.error_addr),
             seq.progress.eq(reader.inc_beats | writer.inc_beats),
             self.bus_quiet.eq(reader.quiet & writer.quiet),
-            store.writer_idle.eq(writer.idle),
+            store.writer_sent.eq(writer.sent),
+            store.writer_answered.eq(writer.answered),
+            seq.memory_post.eq(store.memory_post),
+            self.layer_id.eq(store.layer_id),
+            store.record.eq(self.record),
         ]
+        assert len(self.record) + 32 <= 8 * RECORD_BYTES
 
         # Data
-        for name in ("glb_w_en", "glb_w_row", "glb_w_bank", "glb_w_data"):
+        for name in ("glb_w_count", "glb_w_row", "glb_w_bank"):
             m.d.comb += getattr(compute, name).eq(getattr(load, name))
-        for name in ("lin_w_en", "lin_w_target", "lin_w_word", "lin_w_lane", "lin_w_data"):
-            m.d.comb += getattr(compute, name).eq(getattr(load, name))
+        for n in range(cfg.bus_words):
+            m.d.comb += [
+                compute.glb_w_data[n].eq(load.glb_w_data[n]),
+                residual.w_data[n].eq(load.res_w_data[n].replicate(cfg.ofmap_blocks)),
+                store.ofmap_r_data[n].eq(ofmap.r_data[n]),
+            ]
+        for n in range(cfg.drain_pixels):
+            m.d.comb += ofmap.w_data[n].eq(drain.ofmap_w_data[n])
         m.d.comb += [
-            drain.param_w_en.eq(load.lin_w_en & (load.lin_w_target == LoadTarget.PARAM)),
-            drain.param_w_addr.eq(load.lin_w_word),
-            drain.param_w_lane.eq(load.lin_w_lane),
-            drain.param_w_data.eq(load.lin_w_data),
+            compute.lin_w_en.eq(linear.w_en),
+            compute.lin_w_target.eq(linear.w_target),
+            compute.lin_w_addr.eq(linear.w_addr),
+            compute.lin_w_data.eq(linear.w_data),
+            drain.param_w_en.eq(linear.w_en & (linear.w_target == LoadTarget.PARAM)),
+            drain.param_w_addr.eq(linear.w_addr),
+            drain.param_w_data.eq(linear.w_data),
+            drain.table_w_en.eq(linear.table_w_en),
+            drain.table_w_addr.eq(linear.table_w_addr),
+            drain.table_w_data.eq(linear.table_w_data),
             compute.psum_rd_en.eq(drain.psum_rd_en),
             compute.psum_rd_half.eq(drain.psum_rd_half),
             compute.psum_rd_addr.eq(drain.psum_rd_addr),
-            ofmap.w_en.eq(drain.ofmap_w_en),
-            ofmap.w_addr.eq(drain.ofmap_w_addr),
-            ofmap.w_data.eq(drain.ofmap_w_data),
+            residual.w_count.eq(load.res_w_count),
+            residual.w_pixel.eq(load.res_w_pixel),
+            residual.w_blocks.eq(load.res_w_blocks),
+            residual.r_en.eq(drain.residual_r_en),
+            residual.r_pixel.eq(drain.residual_r_pixel),
+            residual.r_blocks.eq(~0),
+            drain.residual_r_data.eq(residual.r_data[0]),
+            ofmap.w_count.eq(drain.ofmap_w_count),
+            ofmap.w_pixel.eq(drain.ofmap_w_pixel),
+            ofmap.w_blocks.eq(~0),
             ofmap.r_en.eq(store.ofmap_r_en),
-            ofmap.r_addr.eq(store.ofmap_r_addr),
-            ofmap.r_block.eq(store.ofmap_r_block),
-            store.ofmap_r_data.eq(ofmap.r_data),
+            ofmap.r_pixel.eq(store.ofmap_r_pixel),
+            ofmap.r_blocks.eq(store.ofmap_r_blocks),
         ]
         for i in range(cfg.pixels):
             m.d.comb += drain.psum[i].eq(compute.psum[i])
 
-        # Counters: every clock of a run goes to exactly one of the first seven causes.
+        # Counters: every clock of a run goes to exactly one of the first six causes.
         running = Signal()
-        m.d.comb += running.eq(self.busy & ~self.paused)
+        m.d.comb += running.eq(self.busy)
         waiting = Signal()
         m.d.comb += waiting.eq(compute.waiting)
         causes = (
             ("array", compute.inc_array),
             ("depthwise", compute.inc_depthwise),
-            ("elementwise", compute.inc_elementwise),
             (
                 "stall_dram_write",
                 waiting
-                & (seq.wait_psum | seq.wait_read & load.idle)
+                & (seq.wait_psum | seq.wait_read & load.idle & linear.idle)
                 & (seq.wait_store | drain.idle & ~store.idle),
             ),
-            ("stall_drain", waiting & (seq.wait_psum | seq.wait_read & load.idle & ~drain.idle)),
-            ("stall_dram_read", waiting & seq.wait_read & ~load.idle),
+            ("stall_drain", waiting & (seq.wait_psum | seq.wait_read & load.idle & linear.idle & ~drain.idle)),
+            ("stall_dram_read", waiting & seq.wait_read & ~(load.idle & linear.idle)),
         )
         free = running
         for name, condition in causes:
@@ -221,6 +274,7 @@ class Skimp(wiring.Component):
         for name, member in _CORE_CONTROL.items():
             ours, theirs = getattr(csr, name), getattr(core, name)
             m.d.comb += theirs.eq(ours) if member.flow == In else ours.eq(theirs)
+        m.d.comb += core.record.eq(csr.record)
         for name in core._counters:
             m.d.comb += getattr(csr, f"inc_{name}").eq(getattr(core, f"inc_{name}"))
         return m

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from skimp.isa import CHIP_BASE
 from skimp_compiler.graph import Graph
 from skimp_compiler.program import DeviceStep, Program, pack, unpack
 from skimp_sim.functional import FunctionalModel, LayerCounts
@@ -32,7 +33,7 @@ class RunResult:
 
 
 class FunctionalEngine:
-    """Device steps on the functional model.
+    """Device steps on the functional model; `dram` and `chip` are its memories.
 
     Parameters
     ----------
@@ -42,17 +43,20 @@ class FunctionalEngine:
     def __init__(self, program: Program):
         self.dram = np.zeros(-(-program.dram_bytes // 64) * 64, np.uint8)
         self._model = FunctionalModel(program.config, self.dram)
+        self.chip = self._model.chip
         self.counts = self._model.layers
         self.counters: dict[int, dict[str, int]] = {}
 
-    def run(self, address: int, on_layer) -> None:
-        self._model.run(address, on_layer)
+    def run(self, step: DeviceStep, on_layer) -> None:
+        self._model.run(step.address, on_layer)
 
     def close(self) -> None:
         """Nothing to give back."""
 
 
-def run_program(graph: Graph, program: Program, inputs, *, engine=None, on_layer=None) -> RunResult:
+def run_program(
+    graph: Graph, program: Program, inputs, *, engine=None, on_layer=None, keep=True
+) -> RunResult:
     """Run a program on inputs.
 
     Parameters
@@ -62,10 +66,12 @@ def run_program(graph: Graph, program: Program, inputs, *, engine=None, on_layer
     inputs : list of np.ndarray
         In the order of graph.inputs.
     engine : object or None
-        Has `dram` (uint8 array), `run(address, on_layer)`, `counts`, `counters`, `close`; None:
-        the functional model.
+        Has `dram` and `chip` (uint8 arrays), `run(step, on_layer)`, `counts`, `counters`, `close`;
+        None: the functional model. `on_layer` comes while the layer's output is still there.
     on_layer : callable or None
         Called with each layer_id that ends.
+    keep : bool
+        Keep the outputs of all layers, not only the network's.
     """
     engine = FunctionalEngine(program) if engine is None else engine
     dram = engine.dram
@@ -83,16 +89,24 @@ def run_program(graph: Graph, program: Program, inputs, *, engine=None, on_layer
     def fetch(index):
         place = program.tensors.get(index)
         if place is not None and index not in values:
-            raw = dram[place.address : place.address + place.size_bytes]
-            values[index] = unpack(place, raw.tobytes())
+            memory = engine.chip if place.on_chip else dram
+            start = place.address % CHIP_BASE
+            values[index] = unpack(place, memory[start : start + place.size_bytes].tobytes())
         return values[index]
+
+    def layer_done(layer_id):
+        layer = program.layers[layer_id]
+        if keep and layer.unit != "host" and layer.output in program.tensors:
+            fetch(layer.output)
+        if on_layer is not None:
+            on_layer(layer_id)
 
     try:
         for index, value in zip(graph.inputs, inputs):
             store(index, value)
         for step in program.steps:
             if isinstance(step, DeviceStep):
-                engine.run(step.address, on_layer)
+                engine.run(step, layer_done)
                 continue
             op = graph.ops[step.op_index]
             wanted = [i for i in op.inputs if i >= 0 and graph.tensors[i].data is None]
@@ -104,9 +118,6 @@ def run_program(graph: Graph, program: Program, inputs, *, engine=None, on_layer
                 store(index, value)
             if on_layer is not None:
                 on_layer(step.layer)
-        for layer in program.layers:
-            if layer.unit != "host" and layer.output in program.tensors:
-                fetch(layer.output)
         for index in graph.outputs:
             if index not in values:
                 _materialise(graph, program, index, fetch, values)

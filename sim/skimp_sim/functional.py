@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from skimp.config import Config
+from skimp.config import CHAIN, Config
 from skimp.isa import (
+    CHIP_BASE,
     COMMAND_BYTES,
     CommandError,
+    RECORD_BYTES,
     LoadTarget,
     Opcode,
     Rounding,
@@ -36,9 +38,11 @@ class LayerCounts:
     Parameters
     ----------
     dram_read_bytes : Counter
-        By "ifmap", "wgt" (weights, parameters, tables), "program".
+        By "ifmap", "wgt" (weights, parameters, tables), "program"; whole beats.
     dram_write_bytes : Counter
-        By "ofmap".
+        By "ofmap"; whole beats.
+    act_accesses : Counter
+        Beats "read" from and "written" to the activation store.
     glb_accesses : Counter
         Words of in_channels bytes: "ifmap" read and written on the ifmap side, "ofmap" written
         (out_channels bytes are several words) and read on the ofmap side.
@@ -53,6 +57,7 @@ class LayerCounts:
 
     dram_read_bytes: Counter = field(default_factory=Counter)
     dram_write_bytes: Counter = field(default_factory=Counter)
+    act_accesses: Counter = field(default_factory=Counter)
     glb_accesses: Counter = field(default_factory=Counter)
     spad_accesses: Counter = field(default_factory=Counter)
     macs_gated: int = 0
@@ -75,17 +80,20 @@ class FunctionalModel:
         ci, co = config.in_channels, config.out_channels
         self.words = config.pixels * config.ifmap_depth
         self.ifmap = np.zeros((self.words, ci), np.int8)
-        self.wgt = np.zeros((config.wgt_depth, co, ci), np.int8)
-        self.dw_wgt = np.zeros((config.dw_wgt_depth, ci), np.int8)
+        self.wgt = np.zeros((config.wgt_depth, config.wgt_block_bytes), np.int8)
+        dw_beats = -(-config.dw_wgt_depth // config.bus_words)
+        self.dw_wgt = np.zeros((dw_beats * config.bus_words, ci), np.int8)
         self.param = np.zeros((config.param_depth, 3, co), np.int32)
         self.lut = np.zeros((2, 256), np.int32)
         entries = config.psum_depth * config.pixels
         self.psum = np.zeros((2, entries, co), np.int32)
         self.ofmap = np.zeros((config.ofmap_depth, co), np.int8)
+        self.residual = np.zeros((config.ofmap_depth, co), np.int8)
+        self.chip = np.zeros(config.act_bytes, np.uint8)
         self.layers: dict[int, LayerCounts] = {}
         self._counts = LayerCounts()
         self._semaphores: Counter = Counter()
-        self._hazards = HazardCheck(config, dram_beats=dram.size // config.word_bytes)
+        self._hazards = HazardCheck(config, dram_words=dram.size // config.word_bytes)
 
     def run(self, address: int, on_layer=None) -> None:
         """Execute commands from a DRAM address to END.
@@ -97,7 +105,7 @@ class FunctionalModel:
             Called with the layer_id of every LAYER command.
         """
         self._semaphores.clear()
-        self._hazards.fence()
+        self._hazards.start()
         while True:
             data = self.dram[address : address + COMMAND_BYTES].tobytes()
             if len(data) < COMMAND_BYTES:
@@ -116,8 +124,7 @@ class FunctionalModel:
                 if fields["hash"] != self.config.hash:
                     self._fail("compiled for another configuration")
             elif opcode is Opcode.LAYER:
-                self._semaphores.clear()
-                self._hazards.fence()
+                self._counts.dram_write_bytes["record"] += RECORD_BYTES
                 self.layers[fields["layer_id"]] = self._counts
                 self._counts = LayerCounts()
                 if on_layer is not None:
@@ -187,71 +194,107 @@ class FunctionalModel:
         )
         if words.min() < 0 or words.max() >= self.words:
             self._fail(f"writes ifmap words {words.min()} to {words.max()} of {self.words}")
+        if f.halve and (f.pad_left or f.pad_right or f.stride_w != 1):
+            self._fail("halves rows with padding or a stride")
         tile = np.full((f.num_blocks, rows, cols, cfg.in_channels), f.fill, np.int8)
-        beats = f.dma_blocks * f.seg_count * f.seg_beats
-        if beats != f.num_blocks * f.num_rows * f.num_cols:
-            self._fail(f"moves {beats} beats, but writes {f.num_rows}x{f.num_cols} words a block")
-        if beats:
-            at = (
-                f.dram_addr
-                + np.arange(f.dma_blocks)[:, None, None] * f.block_stride
-                + np.arange(f.seg_count)[None, :, None] * f.seg_stride
-                + np.arange(f.seg_beats)[None, None, :] * cfg.word_bytes
-            ).reshape(-1)
-            values = self._dram_words(at)
+        count = f.dma_blocks * f.seg_count * f.seg_words
+        if count != f.num_blocks * f.num_rows * f.num_cols:
+            self._fail(f"moves {count} words, but writes {f.num_rows}x{f.num_cols} words a block")
+        if count:
+            values = self._load(f)
             tile[:, f.pad_top : f.pad_top + f.num_rows, f.pad_left : f.pad_left + f.num_cols] = (
                 values.reshape(f.num_blocks, f.num_rows, f.num_cols, -1)
             )
+        if f.halve:
+            tile, words = tile[:, :, ::2], words[:, :, : -(-cols // 2)]
         self._write("ifmap", words.reshape(-1))
         self.ifmap[words.reshape(-1)] = tile.reshape(-1, cfg.in_channels)
-        self._counts.dram_read_bytes["ifmap"] += beats * cfg.word_bytes
         self._counts.glb_accesses["ifmap"] += words.size
 
-    def _dram_words(self, at: np.ndarray) -> np.ndarray:
-        """Return the beats at byte addresses `at` as int8 rows."""
+    def _load_residual(self, f) -> None:
+        cfg = self.config
+        self._need(f, "num_pixels", "dma_blocks", "seg_words", "seg_count")
+        if f.num_pixels != f.seg_count * f.seg_words:
+            self._fail(f"{f.num_pixels} pixels are not {f.seg_count} segments of {f.seg_words}")
+        where = slice(f.pixel_base, f.pixel_base + f.num_pixels)
+        if where.stop > cfg.ofmap_depth or f.dma_blocks > cfg.ofmap_blocks:
+            self._fail(f"fills residual pixels to {where.stop}, {f.dma_blocks} blocks")
+        values = self._load(f).reshape(f.dma_blocks, f.num_pixels, cfg.in_channels)
+        self._write("residual", where)
+        pixels = self.residual[where].reshape(f.num_pixels, cfg.ofmap_blocks, cfg.in_channels)
+        pixels[:, : f.dma_blocks] = values.transpose(1, 0, 2)
+        self._counts.glb_accesses["ofmap"] += f.num_pixels * f.dma_blocks
+
+    def _segments(self, f, blocks: int) -> tuple[np.ndarray, int]:
+        """Return the word addresses (bytes) of a transfer in order, and its beats."""
+        cfg = self.config
+        starts = (
+            f.dram_addr
+            + np.arange(blocks)[:, None] * f.block_stride
+            + np.arange(f.seg_count)[None, :] * f.seg_stride
+        )
+        at = starts[:, :, None] + np.arange(f.seg_words) * cfg.word_bytes
+        skip = starts % cfg.bus_bytes // cfg.word_bytes
+        return at.reshape(-1), int((-(-(skip + f.seg_words) // cfg.bus_words)).sum())
+
+    def _load(self, f) -> np.ndarray:
+        """Return the words that a load reads as int8 rows; counts them."""
+        at, beats = self._segments(f, f.dma_blocks)
+        if f.dram_addr >= CHIP_BASE:
+            self._counts.act_accesses["read"] += beats
+        else:
+            self._counts.dram_read_bytes["ifmap"] += beats * self.config.bus_bytes
+        return self._words(at)[0][at % CHIP_BASE // self.config.word_bytes]
+
+    def _words(self, at: np.ndarray, *, store=False) -> tuple[np.ndarray, str]:
+        """Return the memory that word addresses lie in as int8 rows (a view), and its name."""
         width = self.config.word_bytes
-        if (at % width).any() or at.min() < 0 or at.max() + width > self.dram.size:
-            self._fail(f"reads DRAM bytes {at.min():#x} to {at.max() + width:#x}")
-        problem = self._hazards.load(at // width)
+        name = "chip" if at.min() >= CHIP_BASE else "dram"
+        memory = self.chip if name == "chip" else self.dram
+        low, high = at.min() % CHIP_BASE, at.max() - at.min() + at.min() % CHIP_BASE + width
+        verb = "writes" if store else "reads"
+        if (at % width).any() or high > memory.size:
+            self._fail(f"{verb} {name} bytes {low:#x} to {high:#x}")
+        index = at % CHIP_BASE // width
+        problem = (self._hazards.store if store else self._hazards.load)(name, index)
         if problem:
             self._fail(problem)
-        return self._dram_beats()[at // width]
-
-    def _dram_beats(self) -> np.ndarray:
-        """DRAM as int8 rows of one beat; a view."""
-        width = self.config.word_bytes
-        return self.dram[: self.dram.size // width * width].view(np.int8).reshape(-1, width)
+        return memory[: memory.size // width * width].view(np.int8).reshape(-1, width), name
 
     def _load_linear(self, f) -> None:
         cfg = self.config
         self._need(f, "num_beats")
         if f.target not in set(LoadTarget):
             self._fail(f"has no target {f.target}")
-        size = f.num_beats * cfg.word_bytes
+        size = f.num_beats * cfg.bus_bytes
+        if f.dram_addr % cfg.bus_bytes or f.dram_addr >= CHIP_BASE:
+            self._fail(f"reads beats from {f.dram_addr:#x}")
         at = np.arange(f.dram_addr, f.dram_addr + size, cfg.word_bytes)
-        data = self._dram_words(at).reshape(-1)
+        data = self._words(at)[0][at // cfg.word_bytes].reshape(-1)
         target = LoadTarget(f.target)
-        name, memory, lanes = {
-            LoadTarget.WGT: ("wgt", self.wgt, cfg.wgt_block_beats),
-            LoadTarget.PARAM: ("param", self.param, cfg.param_block_beats),
-            LoadTarget.DW_WGT: ("dw_wgt", self.dw_wgt, 1),
-            LoadTarget.LUT: ("lut", None, 1),
+        name, memory = {
+            LoadTarget.WGT: ("wgt", self.wgt),
+            LoadTarget.PARAM: ("param", self.param),
+            LoadTarget.DW_WGT: ("dw_wgt", self.dw_wgt),
+            LoadTarget.TABLE: ("table", None),
         }[target]
-        words, rest = divmod(f.num_beats, lanes)
-        if rest:
-            self._fail(f"{f.num_beats} beats are not whole words of {lanes}")
         self._counts.dram_read_bytes["wgt"] += size
-        if target is LoadTarget.LUT:
-            if f.word_addr or size != self.lut.nbytes:
+        if target is LoadTarget.TABLE:
+            if f.beat_addr or size != self.lut.nbytes:
                 self._fail("the tables are loaded whole")
-            self._write("lut", slice(0, 1))
+            self._write("table", slice(0, 1))
             self.lut[:] = data.view("<i4").reshape(2, 256)
             return
-        if f.word_addr + words > len(memory):
-            self._fail(f"fills {name} words to {f.word_addr + words} of {len(memory)}")
-        where = slice(f.word_addr, f.word_addr + words)
+        start = f.beat_addr * cfg.bus_bytes
+        item = memory[0].nbytes
+        if start % item or size % item:
+            self._fail(f"{f.num_beats} beats from beat {f.beat_addr} on are not whole blocks")
+        where = slice(start // item, (start + size) // item)
+        if where.stop > len(memory):
+            self._fail(f"fills {name} words to {where.stop} of {len(memory)}")
         self._write(name, where)
-        memory[where] = data.view(memory.dtype.newbyteorder("<")).reshape(words, *memory.shape[1:])
+        shape = (where.stop - where.start, *memory.shape[1:])
+        memory[where] = data.view(memory.dtype.newbyteorder("<")).reshape(shape)
         if target is not LoadTarget.PARAM:
             self._counts.spad_accesses["wgt"] += size
 
@@ -307,7 +350,10 @@ class FunctionalModel:
             self._fail(f"takes weight blocks to {f.wgt_base + blocks} of {cfg.wgt_depth}")
         where = slice(f.wgt_base, f.wgt_base + blocks)
         self._read("wgt", where)
-        weights = self.wgt[where].reshape(blocks, cfg.out_channels, cfg.in_channels)
+        # [block, slice, co, chain] to [block, co, ci]
+        chains = cfg.in_channels // CHAIN
+        weights = self.wgt[where].reshape(blocks, CHAIN, cfg.out_channels, chains)
+        weights = weights.transpose(0, 2, 3, 1).reshape(blocks, cfg.out_channels, -1)
         # [pixel, block * ci] @ [block * ci, co]; float64 is exact below 2^53.
         left = acts.reshape(blocks, f.num_pixels, -1).transpose(1, 0, 2).reshape(f.num_pixels, -1)
         right = weights.transpose(0, 2, 1).reshape(-1, cfg.out_channels)
@@ -363,17 +409,6 @@ class FunctionalModel:
         self.psum[half, entries, : self.config.in_channels] = wrap_int32(sums)
         self._counts.spad_accesses["psum"] += sums.size
 
-    def _elementwise(self, f) -> None:
-        if (f.num_c, f.num_r, f.num_s, f.in_zp) != (1, 1, 2, 0):
-            self._fail("needs num_c = num_r = 1, num_s = 2, in_zp = 0")
-        _, acts = self._operands(f)
-        self._read("lut", slice(0, 1))
-        first, second = acts[0] & 0xFF
-        sums = self.lut[0][first].astype(np.int64) + self.lut[1][second]
-        self._write_psums(f, sums)
-
-    # Drain and store
-
     def _drain(self, f) -> None:
         cfg = self.config
         self._need(f, "num_pixels")
@@ -397,36 +432,44 @@ class FunctionalModel:
             case Rounding.AWAY:
                 out = np.sign(acc) * (((np.abs(acc) + bias) * mult) >> (31 - shift))
         out = np.clip(out + f.out_zp, f.act_min, f.act_max)
+        if f.add:
+            out = self._second_stage(f, out)
         where = slice(f.ofmap_base, f.ofmap_base + f.num_pixels)
         self._write("ofmap", where)
         self.ofmap[where] = out
         self._counts.spad_accesses["psum"] += acc.size
         self._counts.glb_accesses["ofmap"] += f.num_pixels * cfg.ofmap_blocks
 
+    def _second_stage(self, f, out: np.ndarray) -> np.ndarray:
+        self._read("table", slice(0, 1))
+        sums = self.lut[0][out.astype(np.int64) & 0xFF].astype(np.int64)
+        if f.residual:
+            where = slice(f.residual_base, f.residual_base + f.num_pixels)
+            if where.stop > self.config.ofmap_depth:
+                self._fail(f"takes residual pixels to {where.stop}")
+            self._read("residual", where)
+            sums += self.lut[1][self.residual[where].astype(np.int64) & 0xFF]
+            self._counts.glb_accesses["ofmap"] += f.num_pixels * self.config.ofmap_blocks
+        scaled = multiply_double(wrap_int32(sums), f.mult2, f.shift2)
+        return np.clip(scaled + f.out_zp2, f.act_min2, f.act_max2)
+
     def _store(self, f) -> None:
         cfg = self.config
-        self._need(f, "seg_beats", "seg_count", "num_blocks")
-        words = f.seg_beats * f.seg_count
+        self._need(f, "seg_words", "seg_count", "num_blocks")
+        words = f.seg_words * f.seg_count
         where = slice(f.ofmap_base, f.ofmap_base + words)
         if where.stop > cfg.ofmap_depth or f.num_blocks > cfg.ofmap_blocks:
             self._fail(f"takes ofmap words to {where.stop}, {f.num_blocks} blocks")
         self._read("ofmap", where)
         blocks = self.ofmap[where].reshape(words, cfg.ofmap_blocks, cfg.in_channels)
-        width = cfg.word_bytes
-        at = (
-            f.dram_addr
-            + np.arange(f.num_blocks)[:, None, None] * f.block_stride
-            + np.arange(f.seg_count)[None, :, None] * f.seg_stride
-            + np.arange(f.seg_beats)[None, None, :] * width
-        ).reshape(-1)
-        if (at % width).any() or at.max() + width > self.dram.size:
-            self._fail(f"writes DRAM bytes {at.min():#x} to {at.max() + width:#x}")
-        data = blocks[:, : f.num_blocks].transpose(1, 0, 2).reshape(-1, width)
-        problem = self._hazards.store(at // width)
-        if problem:
-            self._fail(problem)
-        self._dram_beats()[at // width] = data
-        self._counts.dram_write_bytes["ofmap"] += data.size
+        at, beats = self._segments(f, f.num_blocks)
+        memory, name = self._words(at, store=True)
+        data = blocks[:, : f.num_blocks].transpose(1, 0, 2).reshape(-1, cfg.in_channels)
+        memory[at % CHIP_BASE // cfg.word_bytes] = data
+        if name == "chip":
+            self._counts.act_accesses["written"] += beats
+        else:
+            self._counts.dram_write_bytes["ofmap"] += beats * cfg.bus_bytes
         self._counts.glb_accesses["ofmap"] += len(data)
 
 

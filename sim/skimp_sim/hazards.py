@@ -1,12 +1,12 @@
 """Would any order that the semaphores allow read or overwrite a buffer word too early?
 
 Units run beside each other. What is ordered: commands of one unit; a command that takes the n-th
-post of a semaphore behind the command that posted it; everything around a fence. Each command
-carries a vector clock, one count per unit; each buffer word remembers who wrote and who read it
-last. A read must be ordered behind the last write, a write behind all reads by other units.
+post of a semaphore behind the command that posted it. Each command carries a vector clock, one
+count per unit; each buffer word remembers who wrote and who read it last. A read must be ordered
+behind the last write, a write behind all reads by other units.
 
-DRAM is stricter: a load sees what a store wrote only behind a fence, which waits until every write
-is acknowledged; a store over what was loaded must be ordered behind that load as in any buffer.
+What a store writes to DRAM or to the activation store is there when STORED says so, which is later
+than the store is done with the ofmap buffer: those writes have a clock of their own (MEMORY).
 """
 
 from collections import defaultdict, deque
@@ -14,11 +14,13 @@ from collections import defaultdict, deque
 import numpy as np
 
 from skimp.config import Config
-from skimp.isa import COMMANDS, Opcode, Semaphore, Unit
+from skimp.isa import CHANNELS, COMMANDS, Opcode, Semaphore, Unit
 
 __all__ = ["HazardCheck"]
 
-_UNITS = (Unit.LOAD, Unit.COMPUTE, Unit.DRAIN, Unit.STORE)
+_UNITS = tuple(unit for unit in Unit if unit is not Unit.SEQUENCER)
+_LOADERS = (_UNITS.index(Unit.LOAD), _UNITS.index(Unit.WGT))
+_MEMORY = _UNITS.index(Unit.MEMORY)
 
 
 class HazardCheck:
@@ -27,19 +29,20 @@ class HazardCheck:
     Parameters
     ----------
     config : Config
-    dram_beats : int
-        Size of DRAM in beats (words of in_channels bytes); 0: DRAM is not checked.
+    dram_words : int
+        Size of DRAM in words of in_channels bytes; 0: DRAM is not checked.
     """
 
-    def __init__(self, config: Config, *, dram_beats: int = 0):
+    def __init__(self, config: Config, *, dram_words: int = 0):
         sizes = {
             "ifmap": config.pixels * config.ifmap_depth,
             "wgt": config.wgt_depth,
-            "dw_wgt": config.dw_wgt_depth,
+            "dw_wgt": config.dw_wgt_depth + config.bus_words,
             "param": config.param_depth,
-            "lut": 1,
+            "table": 1,
             "psum": 2 * config.tile_pixels,
             "ofmap": config.ofmap_depth,
+            "residual": config.ofmap_depth,
         }
         # Per word: count of the last writer in its unit's clock (-1: never), and the unit; last
         # reader's count. A buffer has one writing unit and one other unit that reads; the writer
@@ -50,37 +53,40 @@ class HazardCheck:
         self._reader: dict[str, int] = {}
         self._clock = np.zeros((len(_UNITS), len(_UNITS)), np.int64)
         self._posts = defaultdict(deque)
-        self._users: dict[tuple[str, Semaphore], int] = {}
         self._unit = 0
-        self._fences = 0
-        self._stored = np.full(dram_beats, -1, np.int32)
-        self._loaded = np.full(dram_beats, -1, np.int32)
+        memories = {"dram": dram_words, "chip": config.act_bytes // config.word_bytes}
+        self._stored = {name: np.full(size, -1, np.int32) for name, size in memories.items()}
+        self._loaded = {
+            name: np.full((2, size), -1, np.int32) for name, size in memories.items() if size
+        }
 
-    def fence(self) -> None:
-        """Everything before is ordered before everything behind."""
+    def start(self) -> None:
+        """A program begins: everything before it is over."""
         self._clock[:] = self._clock.max(axis=0)
         self._posts.clear()
-        self._users.clear()
-        self._fences += 1
 
     def begin(self, opcode: Opcode, wait: int, post: int) -> str | None:
         """Start a command: it is behind its unit's last one and behind the posts that it takes.
 
-        Returns what is wrong with its semaphores, or None: two units that post (or take) the same
-        one have no order among themselves, so nobody knows whose n-th post it is.
+        Returns what is wrong with its semaphores, or None: each leads from one unit to one other.
         """
-        self._unit = _UNITS.index(COMMANDS[opcode].unit)
-        for role, mask in (("posted", post), ("taken", wait)):
-            for semaphore in Semaphore:
-                if not mask >> semaphore & 1:
-                    continue
-                if self._users.setdefault((role, semaphore), self._unit) != self._unit:
-                    return f"{semaphore.name} is {role} by two units"
+        unit = COMMANDS[opcode].unit
+        self._unit = _UNITS.index(unit)
+        sources = (unit, Unit.MEMORY) if unit is Unit.STORE else (unit,)
+        for (source, target), semaphore in CHANNELS.items():
+            if post >> semaphore & 1 and source not in sources:
+                return f"{semaphore.name} is not {unit.name}'s to post"
+            if wait >> semaphore & 1 and target is not unit:
+                return f"{semaphore.name} is not {unit.name}'s to take"
         clock = self._clock[self._unit]
         for semaphore in Semaphore:
             if wait >> semaphore & 1 and self._posts[semaphore]:
                 np.maximum(clock, self._posts[semaphore].popleft(), out=clock)
         clock[self._unit] += 1
+        if unit is Unit.STORE:
+            memory = self._clock[_MEMORY]
+            np.maximum(memory, clock, out=memory)
+            memory[_MEMORY] += 1
         self._post = post
         return None
 
@@ -88,7 +94,8 @@ class HazardCheck:
         """The command is complete: who takes its posts is behind it."""
         for semaphore in Semaphore:
             if self._post >> semaphore & 1:
-                self._posts[semaphore].append(self._clock[self._unit].copy())
+                unit = _MEMORY if semaphore is Semaphore.STORED else self._unit
+                self._posts[semaphore].append(self._clock[unit].copy())
 
     def read(self, buffer: str, index) -> str | None:
         """Note a read; return what is wrong with it, or None."""
@@ -115,20 +122,22 @@ class HazardCheck:
         self._written[buffer][index] = self._clock[self._unit, self._unit]
         return None
 
-    def load(self, beats) -> str | None:
-        """Note a read of DRAM beats; return what is wrong with it, or None."""
-        if not self._stored.size:
+    def load(self, memory: str, words) -> str | None:
+        """Note a read of memory words; return what is wrong with it, or None."""
+        if memory not in self._loaded:
             return None
-        if (self._stored[beats] == self._fences).any():
-            return "reads DRAM that a store writes without a fence between them"
-        self._loaded[beats] = self._clock[self._unit, self._unit]
+        if self._stored[memory][words].max() > self._clock[self._unit, _MEMORY]:
+            return f"may read {memory} before it is written (STORED does not order it)"
+        loader = _LOADERS.index(self._unit)
+        self._loaded[memory][loader, words] = self._clock[self._unit, self._unit]
         return None
 
-    def store(self, beats) -> str | None:
-        """Note a write of DRAM beats; return what is wrong with it, or None."""
-        if not self._stored.size:
+    def store(self, memory: str, words) -> str | None:
+        """Note a write of memory words; return what is wrong with it, or None."""
+        if memory not in self._loaded:
             return None
-        if self._loaded[beats].max() > self._clock[self._unit, _UNITS.index(Unit.LOAD)]:
-            return "may overwrite DRAM while it is still read"
-        self._stored[beats] = self._fences
+        for loader, unit in enumerate(_LOADERS):
+            if self._loaded[memory][loader, words].max() > self._clock[self._unit, unit]:
+                return f"may overwrite {memory} while it is still read"
+        self._stored[memory][words] = self._clock[_MEMORY, _MEMORY]
         return None

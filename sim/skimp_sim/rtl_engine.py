@@ -1,11 +1,22 @@
 """Device steps on the RTL, for the executor."""
 
-from skimp_compiler.program import Program
+import dataclasses
+
+from skimp.isa import RECORD_BYTES
+from skimp_compiler.program import DeviceStep, Program
 from skimp_sim.bench.rtl import RtlSim
+from skimp_sim.dram.params import Ddr4Params
 from skimp_sim.driver.device import Device
 from skimp_sim.driver.transport import SimTransport
 
-__all__ = ["RtlEngine"]
+__all__ = ["RtlEngine", "ddr4_of"]
+
+_WRAP = 1 << 32
+
+
+def ddr4_of(config) -> Ddr4Params:
+    """Return the DRAM that a configuration is simulated with: DDR4-2400 behind its clock."""
+    return dataclasses.replace(Ddr4Params(), fabric_mhz=config.clock_mhz)
 
 
 class RtlEngine:
@@ -20,28 +31,46 @@ class RtlEngine:
     """
 
     def __init__(self, program: Program, *, waves=None, on_poll=None):
+        self._program = program
         self.sim = RtlSim(
-            program.config, dram_bytes=-(-program.dram_bytes // 4096) * 4096, waves=waves
+            program.config,
+            dram_bytes=-(-program.dram_bytes // 4096) * 4096,
+            waves=waves,
+            ddr4=ddr4_of(program.config),
         )
-        self._device = Device(SimTransport(self.sim), program.config)
+        self._device = Device(SimTransport(self.sim, on_event=self._event), program.config)
         self._on_poll = on_poll
+        self._layers: list[int] = []
+        self._on_layer = None
         self.dram = self.sim.dram
+        self.chip = self.sim.chip
         self.counts: dict = {}
         self.counters: dict[int, dict[str, int]] = {}
 
-    def run(self, address: int, on_layer) -> None:
+    def run(self, step: DeviceStep, on_layer) -> None:
+        """Run a device step; `on_layer` is called while time stands still behind each layer."""
+        self._layers = list(step.layers)
+        self._on_layer = on_layer
+        records = self._program.records_addr
+        self.sim.watch(records, records + RECORD_BYTES * len(self._program.layers))
+        self._device.run(step.address, on_poll=self._on_poll)
         before: dict[str, int] = {}
-
-        def layer_done(layer_id, counters):
-            self.counters[layer_id] = {
-                name: value - before.get(name, 0) for name, value in counters.items()
+        for number in step.layers:
+            layer_id, counters = self._device.record(records + RECORD_BYTES * number)
+            if layer_id != number:
+                raise RuntimeError(f"layer {number} left no record of its counters")
+            self.counters[number] = {
+                name: (value - before.get(name, 0)) % _WRAP for name, value in counters.items()
             }
-            before.update(counters)
-            if on_layer is not None:
-                on_layer(layer_id)
+            before = counters
+        rest = self._device.counters()
+        last = self.counters[step.layers[-1]]
+        for name, value in rest.items():
+            last[name] += value - before[name]
 
-        self._device.run(address, on_layer=layer_done, on_poll=self._on_poll)
+    def _event(self) -> None:
+        self._on_layer(self._layers.pop(0))
 
     def close(self) -> None:
         self.sim.close()
-        self.dram = None
+        self.dram = self.chip = None

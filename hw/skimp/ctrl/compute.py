@@ -1,4 +1,4 @@
-"""Compute control: walks taps and pixel groups of CONV, DEPTHWISE and ELEMENTWISE commands."""
+"""Compute control: walks taps and pixel groups of CONV and DEPTHWISE commands."""
 
 from amaranth import *
 from amaranth.lib import data, stream, wiring
@@ -21,23 +21,20 @@ MIN_PASS = CHAIN
 def IssueLayout(config: Config):
     """Control that travels beside the operands, one record a clock.
 
-    conv, dw, ew : the unit that takes the operands of this clock (at most one is set)
+    conv, dw : the unit that takes the operands of this clock (at most one is set)
     first, last : conv: psums start at 0; dw: first and last tap of a pixel group
     swap : conv: the prefetched weights become the working ones
-    wgt_read : the next weight block enters the prefetch registers when this record arrives
-    take_b : ew: this is the second operand
+    wgt_read : from this record on, a clock a slice, the next block enters the prefetch registers
     group : psum entry; half : psum half
     """
     return data.StructLayout(
         {
             "conv": 1,
             "dw": 1,
-            "ew": 1,
             "first": 1,
             "last": 1,
             "swap": 1,
             "wgt_read": 1,
-            "take_b": 1,
             "max_mode": 1,
             "unit_wgt": 1,
             "half": 1,
@@ -48,19 +45,18 @@ def IssueLayout(config: Config):
 
 
 class ComputeControl(wiring.Component):
-    """Issues pixel groups to the array, the depthwise unit or the elementwise unit.
+    """Issues pixel groups to the array or the depthwise unit.
 
     CONV keeps a weight block while all pixel groups pass (weight stationary); DEPTHWISE keeps a
-    pixel group while all taps pass (output stationary); ELEMENTWISE takes two words a group. A
-    command is complete, and posts, when everything it issued has reached the psum scratchpad.
+    pixel group while all taps pass (output stationary). While a command runs, the next one is
+    prepared: its pixel lanes are set up and its first weights are read. A command is complete, and
+    posts, when everything it issued has reached the psum scratchpad.
 
     Parameters
     ----------
     config : Config
     flight_cycles : int
         Clocks from an issue to the moment its psum can be drained, for the slowest unit.
-    ew_interval : int
-        Clocks between two elementwise groups.
 
     Members
     -------
@@ -75,19 +71,21 @@ class ComputeControl(wiring.Component):
         For the feed, in the clock of the read.
     issue : Out(IssueLayout)
         In the clock of the read.
+    waiting : Out(1)
+        Nothing to do: no command has come.
 
     Notes
     -----
     *Latency*: row and bank are registered once behind the counters; `issue` is in step with them.
-    *Throughput*: a group a clock; a pass takes max(num_groups, MIN_PASS) clocks; a command starts
-    max(MIN_PASS, pixels + 3) clocks after it was taken.
+    *Throughput*: a group a clock; a pass takes max(num_groups, MIN_PASS) clocks; one clock between
+    two commands of the same unit, if the second came `prepare_cycles` clocks before the first one
+    ended.
     """
 
-    def __init__(self, config: Config, *, flight_cycles: int, ew_interval: int):
+    def __init__(self, config: Config, *, flight_cycles: int):
         self._config = config
         self._flight_cycles = flight_cycles
-        self._ew_interval = ew_interval
-        self.setup_cycles = max(MIN_PASS, config.pixels + 3)
+        self.prepare_cycles = max(MIN_PASS, config.pixels + 2) + 2
         super().__init__(
             {
                 "command": In(stream.Signature(COMMAND_BITS)),
@@ -100,7 +98,6 @@ class ComputeControl(wiring.Component):
                 "ci_en": Out(config.in_channels),
                 "macs_per_act": Out(8),
                 "issue": Out(IssueLayout(config)),
-                "busy_elementwise": Out(1),
                 "waiting": Out(1),
             }
         )
@@ -111,34 +108,53 @@ class ComputeControl(wiring.Component):
         m.submodules.lanes = lanes = PixelLanes(cfg)
         m.submodules.walk = walk = TapWalk(cfg)
 
+        # The next command, and what is prepared for it.
+        upcoming = Signal(COMMAND_BITS, reset_less=True)
+        soon = view(upcoming, Opcode.CONV)
+        staged = Signal()
+        soon_loaded = Signal()  # its first weights are on their way to the prefetch registers
+        soon_is_conv = Signal()
+        take = Signal()
+        m.d.comb += [
+            soon_is_conv.eq(soon.opcode == Opcode.CONV),
+            lanes.tile_q.eq(soon.tile_q),
+            lanes.row_step.eq(soon.row_step),
+            lanes.take.eq(take),
+            self.command.ready.eq(~staged),
+        ]
+        m.d.sync += lanes.setup.eq(0)
+        with m.If(self.command.valid & ~staged):
+            m.d.sync += [
+                upcoming.eq(self.command.payload),
+                staged.eq(1),
+                soon_loaded.eq(0),
+                lanes.setup.eq(1),
+            ]
+        with m.Elif(take):
+            m.d.sync += staged.eq(0)
+
+        # The present command.
         command = Signal(COMMAND_BITS, reset_less=True)
         conv, dw = view(command, Opcode.CONV), view(command, Opcode.DEPTHWISE)
-        is_conv, is_dw, is_ew = Signal(), Signal(), Signal()
+        is_conv, is_dw = Signal(), Signal()
         m.d.comb += [
             is_conv.eq(conv.opcode == Opcode.CONV),
             is_dw.eq(conv.opcode == Opcode.DEPTHWISE),
-            is_ew.eq(conv.opcode == Opcode.ELEMENTWISE),
-            lanes.tile_q.eq(conv.tile_q),
-            lanes.row_step.eq(conv.row_step),
         ]
         for name in ("ifmap_base", "inc_s", "inc_s_wrap", "inc_r", "inc_r_wrap", "inc_c"):
             m.d.comb += getattr(walk, name).eq(getattr(conv, name))
         for name in ("num_c", "num_r", "num_s", "stride_h", "stride_w"):
             m.d.comb += getattr(walk, name).eq(getattr(conv, name))
 
-        setup_count = Signal(range(self.setup_cycles + 1))
         group = Signal(16)  # also counts the idle clocks that stretch a short pass
         pixels_left = Signal(17)
         wgt_addr = Signal(16, reset_less=True)
-        ew_count = Signal(range(max(self._ew_interval, 2)))
         last_opcode = Signal(8)
-
         group_valid, last_group, pass_end = Signal(), Signal(), Signal()
         in_flight = Signal(range(self._flight_cycles + 2))
         drained = Signal()
         done = Signal()
         s0 = Signal(IssueLayout(cfg))
-
         m.d.comb += [
             group_valid.eq(group < conv.num_groups),
             last_group.eq(group + 1 >= conv.num_groups),
@@ -154,57 +170,77 @@ class ComputeControl(wiring.Component):
             m.d.sync += group.eq(group + 1)
             m.d.sync += pixels_left.eq(Mux(pixels_left > cfg.pixels, pixels_left - cfg.pixels, 0))
 
+        # Weight reads take CHAIN clocks; the registers are free once the weights before work.
+        reading = Signal(range(CHAIN + 1))
+        registers_free = Signal()
+        read_soon, ready = Signal(), Signal()
+        with m.If(s0.wgt_read):
+            m.d.sync += reading.eq(CHAIN - 1)
+        with m.Elif(reading != 0):
+            m.d.sync += reading.eq(reading - 1)
+        m.d.comb += [
+            # Units differ in latency: another one starts on an empty pipeline only.
+            ready.eq(
+                staged
+                & lanes.ready
+                & ~lanes.setup
+                & ((last_opcode == soon.opcode) | drained)
+                & (~soon_is_conv | (soon_loaded & (reading <= 1)))
+            ),
+            read_soon.eq(
+                staged
+                & soon_is_conv
+                & ~soon_loaded
+                & registers_free
+                & (reading == 0)
+                & ((last_opcode == Opcode.CONV) | drained)
+            ),
+        ]
+        with m.If(read_soon):
+            m.d.comb += [s0.wgt_read.eq(1), s0.wgt_addr.eq(soon.wgt_base)]
+            m.d.sync += soon_loaded.eq(1)
+
+        idle_state = Signal()
         with m.FSM(name="state"):
             with m.State("IDLE"):
-                m.d.comb += self.command.ready.eq(1)
-                m.d.comb += self.waiting.eq(~self.command.valid)
-                with m.If(self.command.valid):
-                    m.d.sync += [command.eq(self.command.payload), setup_count.eq(0)]
-                    m.next = "SETUP"
-
-            with m.State("SETUP"):
-                m.d.comb += restart.eq(1)
-                m.d.comb += lanes.setup.eq(setup_count == 0)
-                m.d.comb += walk.start.eq(1)
-                with m.If(setup_count == 0):
-                    # The first weights go into the prefetch registers while lanes are set up.
-                    # Units differ in latency: another one starts on an empty pipeline only.
-                    with m.If((last_opcode == conv.opcode) | drained):
-                        m.d.comb += s0.wgt_read.eq(is_conv)
-                        m.d.sync += setup_count.eq(1)
-                    m.d.sync += wgt_addr.eq(conv.wgt_base)
-                    m.d.comb += s0.wgt_addr.eq(conv.wgt_base)
-                with m.Else():
-                    m.d.sync += setup_count.eq(setup_count + 1)
-                with m.If(setup_count == self.setup_cycles - 1):
-                    m.d.sync += last_opcode.eq(conv.opcode)
-                    m.d.sync += ew_count.eq(0)
-                    with m.Switch(conv.opcode):
-                        with m.Case(Opcode.CONV):
-                            m.next = "CONV"
-                        with m.Case(Opcode.DEPTHWISE):
-                            m.next = "DEPTHWISE"
-                        with m.Case(Opcode.ELEMENTWISE):
-                            m.next = "ELEMENTWISE"
-                        with m.Default():
-                            m.next = "IDLE"
+                m.d.comb += [
+                    idle_state.eq(1),
+                    self.waiting.eq(~self.command.valid & ~staged),
+                    registers_free.eq(1),
+                    take.eq(ready),
+                ]
+                with m.If(take):
+                    m.next = "FIRST"
+            with m.State("FIRST"):
+                m.d.comb += [restart.eq(1), walk.start.eq(1)]
+                m.d.sync += [wgt_addr.eq(conv.wgt_base), last_opcode.eq(conv.opcode)]
+                with m.Switch(conv.opcode):
+                    with m.Case(Opcode.CONV):
+                        m.next = "CONV"
+                    with m.Case(Opcode.DEPTHWISE):
+                        m.next = "DEPTHWISE"
+                    with m.Default():
+                        m.next = "IDLE"
 
             with m.State("CONV"):
                 m.d.comb += [
                     s0.conv.eq(group_valid),
                     s0.swap.eq(group == 0),
-                    s0.wgt_read.eq((group == 0) & ~walk.last),
-                    s0.wgt_addr.eq(wgt_addr + 1),
                     s0.first.eq(walk.first & conv.first),
                     advance.eq(1),
+                    registers_free.eq(walk.last & (group != 0)),
                 ]
                 with m.If(group == 0):
                     m.d.sync += wgt_addr.eq(wgt_addr + 1)
+                    with m.If(~walk.last):
+                        m.d.comb += [s0.wgt_read.eq(1), s0.wgt_addr.eq(wgt_addr + 1)]
                 with m.If(pass_end):
                     m.d.comb += [restart.eq(1), walk.advance.eq(1)]
                     with m.If(walk.last):
-                        m.d.comb += done.eq(1)
+                        m.d.comb += [done.eq(1), take.eq(ready)]
                         m.next = "IDLE"
+                        with m.If(take):
+                            m.next = "FIRST"
 
             with m.State("DEPTHWISE"):
                 m.d.comb += [
@@ -220,29 +256,18 @@ class ComputeControl(wiring.Component):
                 with m.If(walk.last_tap):
                     m.d.comb += advance.eq(1)
                     with m.If(last_group):
-                        m.d.comb += done.eq(1)
+                        m.d.comb += [done.eq(1), take.eq(ready)]
                         m.next = "IDLE"
-
-            with m.State("ELEMENTWISE"):
-                m.d.comb += [
-                    self.busy_elementwise.eq(1),
-                    s0.ew.eq(ew_count <= 1),
-                    s0.take_b.eq(ew_count == 1),
-                    walk.advance.eq(ew_count <= 1),
-                ]
-                m.d.sync += ew_count.eq(ew_count + 1)
-                with m.If(ew_count == max(self._ew_interval, 2) - 1):
-                    m.d.sync += ew_count.eq(0)
-                    m.d.comb += advance.eq(1)
-                    with m.If(last_group):
-                        m.d.comb += done.eq(1)
-                        m.next = "IDLE"
+                        with m.If(take):
+                            m.next = "FIRST"
+        with m.If(take):
+            m.d.sync += command.eq(upcoming)
 
         m.d.comb += [s0.group.eq(group), s0.half.eq(conv.psum_half)]
 
         # Stage 1: rows of the lanes; lane i lies i banks further, which may carry into the row.
         taken = Signal()
-        m.d.comb += taken.eq(s0.conv | s0.dw | s0.ew)
+        m.d.comb += taken.eq(s0.conv | s0.dw)
         m.d.sync += [
             self.issue.eq(s0),
             self.bank.eq(walk.base.bank),
@@ -273,7 +298,5 @@ class ComputeControl(wiring.Component):
             m.d.sync += in_flight.eq(self._flight_cycles + 1)
         with m.Elif(~drained):
             m.d.sync += in_flight.eq(in_flight - 1)
-        idle_state = Signal()
-        m.d.comb += idle_state.eq(self.command.ready & ~self.command.valid)
-        m.d.comb += self.idle.eq(idle_state & drained)
+        m.d.comb += self.idle.eq(idle_state & ~self.command.valid & ~staged & drained)
         return m

@@ -26,13 +26,15 @@ class Csr(wiring.Component):
     -------
     axil : In(AxiLite)
         SLVERR for an address without register and for a write to a read-only one.
-    start, resume, reset : Out(1)
+    start, reset : Out(1)
         Pulses.
-    step : Out(1), dram_base, program_addr : Out(32)
-    busy, done, paused, error, event : In(1)
+    dram_base, program_addr : Out(32)
+    busy, done, error, event : In(1)
     error_code : In(8), error_info : In(32), layer_id : In(16)
     inc_NAME : In(16)
         For each counter of the table, what this clock adds.
+    record : Out
+        Low halves of all counters, the first one lowest.
     irq : Out(1)
 
     Notes
@@ -47,20 +49,18 @@ class Csr(wiring.Component):
             {
                 "axil": In(AxiLite()),
                 "start": Out(1),
-                "resume": Out(1),
                 "reset": Out(1),
-                "step": Out(1),
                 "dram_base": Out(32),
                 "program_addr": Out(32),
                 "busy": In(1),
                 "done": In(1),
-                "paused": In(1),
                 "error": In(1),
                 "event": In(1),
                 "error_code": In(8),
                 "error_info": In(32),
                 "layer_id": In(16),
                 **{f"inc_{name}": In(_INCREMENT_BITS) for name, _ in COUNTERS},
+                "record": Out(32 * len(COUNTERS)),
                 "irq": Out(1),
             }
         )
@@ -75,16 +75,15 @@ class Csr(wiring.Component):
             m.d.sync += count.eq(count + getattr(self, f"inc_{name}"))
             with m.If(self.start):
                 m.d.sync += count.eq(0)
+        m.d.comb += self.record.eq(Cat(count[:32] for count in counters.values()))
 
         values = {
             "MAGIC.value": Const(regs.MAGIC, 32),
             "VERSION.value": Const(regs.VERSION, 32),
             "CONFIG_HASH.value": Const(self._config.hash, 32),
-            "CTRL.step": self.step,
             "CTRL.irq_enable": irq_enable,
             "STATUS.busy": self.busy,
             "STATUS.done": self.done,
-            "STATUS.paused": self.paused,
             "STATUS.error": self.error,
             "ERROR.code": self.error_code,
             "ERROR_INFO.value": self.error_info,
@@ -106,8 +105,8 @@ class Csr(wiring.Component):
         ]
         with m.If(axil.bready):
             m.d.sync += axil.bvalid.eq(0)
-        m.d.sync += [self.start.eq(0), self.resume.eq(0), self.reset.eq(0)]
-        pulses = {"CTRL.start": self.start, "CTRL.resume": self.resume, "CTRL.reset": self.reset}
+        m.d.sync += [self.start.eq(0), self.reset.eq(0)]
+        pulses = {"CTRL.start": self.start, "CTRL.reset": self.reset}
         m.d.comb += self.irq.eq(irq_pending & irq_enable)
         with m.If(write):
             m.d.sync += [axil.bvalid.eq(1), axil.bresp.eq(RESP_SLVERR)]

@@ -4,12 +4,11 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from skimp.isa import Semaphore
+from skimp.isa import MAX_COUNT, Semaphore
 
 __all__ = ["NUM_SEMAPHORES", "Semaphores"]
 
 NUM_SEMAPHORES = len(Semaphore)
-_COUNT_BITS = 8
 
 
 class Semaphores(wiring.Component):
@@ -57,7 +56,7 @@ class Semaphores(wiring.Component):
         m = Module()
         units = range(self._num_units)
         for s in range(NUM_SEMAPHORES):
-            count = Signal(_COUNT_BITS, name=f"count_{Semaphore(s).name.lower()}")
+            count = Signal(range(MAX_COUNT + 1), name=f"count_{Semaphore(s).name.lower()}")
             posts = Signal(range(self._num_units + 1), name=f"posts_{s}")
             taken = Signal(range(self._num_units + 1), name=f"taken_{s}")
             posted = [self.post[u][s] for u in units]

@@ -13,7 +13,7 @@ from skimp.isa import COMMAND_BYTES, COMMANDS, Error, Opcode, Semaphore, Unit
 
 __all__ = ["NUM_UNITS", "UNIT_ORDER", "Sequencer"]
 
-UNIT_ORDER = (Unit.LOAD, Unit.COMPUTE, Unit.DRAIN, Unit.STORE)
+UNIT_ORDER = (Unit.LOAD, Unit.WGT, Unit.COMPUTE, Unit.DRAIN, Unit.STORE)
 NUM_UNITS = len(UNIT_ORDER)
 
 _FETCH_AHEAD = 3
@@ -30,23 +30,21 @@ class Sequencer(wiring.Component):
     Members
     -------
     start : In(1), program_addr : In(32)
-    step : In(1)
-        Pause behind every LAYER until `resume`.
-    resume : In(1)
     segments : Out(stream(SegmentLayout)), beats : In(stream(bus_bits))
         Fetch, through the read master.
-    commands : Out(stream).array(4)
-        To load, compute, drain, store: commands whose semaphores are taken.
-    posts : In(16).array(4), idles : In(4)
-    bus_idle : In(1)
+    commands : Out(stream).array(5)
+        To the units in UNIT_ORDER: commands whose semaphores are taken.
+    posts : In(16).array(5), idles : In(5)
+    memory_post : In(16)
+        Posts of writes that are acknowledged.
     progress : In(1)
         The bus moved a beat.
     bus_read_error, bus_write_error : In(1), bus_read_addr, bus_write_addr : In(32)
-    busy, paused, done, error : Out(1)
-        done, paused and error stay until the next start (or resume).
+    busy, done, error : Out(1)
+        done and error stay until the next start.
     event : Out(1)
-        One clock when done, paused or error begins.
-    error_code : Out(8), error_info : Out(32), layer_id : Out(16)
+        One clock when done or error begins.
+    error_code : Out(8), error_info : Out(32)
     stop : Out(1)
         Stopped by an error: the masters issue nothing new.
     inc_command : Out(1)
@@ -61,27 +59,23 @@ class Sequencer(wiring.Component):
             {
                 "start": In(1),
                 "program_addr": In(32),
-                "step": In(1),
-                "resume": In(1),
                 "segments": Out(stream.Signature(SegmentLayout)),
                 "beats": In(stream.Signature(config.bus_bits)),
                 "commands": Out(stream.Signature(COMMAND_BITS)).array(NUM_UNITS),
                 "posts": In(16).array(NUM_UNITS),
+                "memory_post": In(16),
                 "idles": In(NUM_UNITS),
-                "bus_idle": In(1),
                 "progress": In(1),
                 "bus_read_error": In(1),
                 "bus_write_error": In(1),
                 "bus_read_addr": In(32),
                 "bus_write_addr": In(32),
                 "busy": Out(1),
-                "paused": Out(1),
                 "done": Out(1),
                 "error": Out(1),
                 "event": Out(1),
                 "error_code": Out(8),
                 "error_info": Out(32),
-                "layer_id": Out(16),
                 "stop": Out(1),
                 "inc_command": Out(1),
                 "wait_read": Out(1),
@@ -102,14 +96,14 @@ class Sequencer(wiring.Component):
     def _fetch(self, m):
         """Read commands into a small queue until END goes by."""
         cfg = self._config
-        beats_per_command = COMMAND_BYTES // cfg.word_bytes
+        beats_per_command = COMMAND_BYTES // cfg.bus_bytes
         m.submodules.fetched = fetched = SyncFIFOBuffered(
             width=COMMAND_BITS, depth=_FETCH_AHEAD + 1
         )
         addr = Signal(32, reset_less=True)
         fetching = Signal()
         expected = Signal(range(_FETCH_AHEAD + 2))  # asked for, not yet dispatched
-        beat = Signal(range(beats_per_command))
+        beat = Signal(range(max(beats_per_command, 2)))
         word = Signal(COMMAND_BITS, reset_less=True)
         complete = Signal()
         ask, arrive = Signal(), Signal()
@@ -128,7 +122,7 @@ class Sequencer(wiring.Component):
         with m.If(ask):
             m.d.sync += addr.eq(addr + COMMAND_BYTES)
         with m.If(arrive):
-            m.d.sync += word.eq(Cat(word[cfg.bus_bits :], self.beats.payload))
+            m.d.sync += word.eq(Cat(word, self.beats.payload)[-COMMAND_BITS:])
             m.d.sync += beat.eq(beat + 1)
             with m.If(beat == beats_per_command - 1):
                 m.d.sync += [beat.eq(0), complete.eq(1)]
@@ -139,7 +133,7 @@ class Sequencer(wiring.Component):
 
     def _queues(self, m):
         """One queue per unit; a command leaves it when its semaphores are taken."""
-        m.submodules.semaphores = self._sems = sems = Semaphores(num_units=NUM_UNITS)
+        m.submodules.semaphores = self._sems = sems = Semaphores(num_units=NUM_UNITS + 1)
         self._fifos = []
         for u, unit in enumerate(UNIT_ORDER):
             fifo = SyncFIFOBuffered(width=COMMAND_BITS, depth=self._config.queue_depth)
@@ -155,6 +149,7 @@ class Sequencer(wiring.Component):
                 fifo.r_en.eq(sems.take[u]),
             ]
             self._fifos.append(fifo)
+        m.d.comb += sems.post[NUM_UNITS].eq(self.memory_post)
 
         def waits(unit, *semaphores):
             u = UNIT_ORDER.index(unit)
@@ -174,7 +169,7 @@ class Sequencer(wiring.Component):
     def _dispatch(self, m):
         fetched, fifos = self._fetched, self._fifos
         head = fetched.r_data
-        check, layer = view(head, Opcode.CHECK), view(head, Opcode.LAYER)
+        check = view(head, Opcode.CHECK)
         position = Signal(32)
         quiet = Signal()
         queues_empty = Cat(~fifo.r_rdy & (fifo.level == 0) for fifo in fifos).all()
@@ -206,7 +201,6 @@ class Sequencer(wiring.Component):
                         self.done.eq(0),
                         self.error.eq(0),
                         self.error_code.eq(0),
-                        self.layer_id.eq(0),
                         position.eq(self.program_addr),
                     ]
                     m.d.comb += self._sems.clear.eq(1)
@@ -219,13 +213,6 @@ class Sequencer(wiring.Component):
                             with m.If(check.hash != self._config.hash):
                                 fail(Error.CONFIG_HASH, position)
                                 m.next = "STOPPED"
-                        with m.Case(Opcode.LAYER):
-                            with m.If(quiet):
-                                m.d.comb += [fetched.r_en.eq(1), self._sems.clear.eq(1)]
-                                m.d.sync += self.layer_id.eq(layer.layer_id)
-                                with m.If(self.step):
-                                    m.d.sync += [self.paused.eq(1), self.event.eq(1)]
-                                    m.next = "PAUSED"
                         with m.Case(Opcode.END):
                             m.d.sync += self._fetching.eq(0)
                             with m.If(quiet):
@@ -241,10 +228,6 @@ class Sequencer(wiring.Component):
                         with m.Default():
                             fail(Error.BAD_COMMAND, position)
                             m.next = "STOPPED"
-            with m.State("PAUSED"):
-                with m.If(self.resume):
-                    m.d.sync += self.paused.eq(0)
-                    m.next = "RUN"
             with m.State("FLUSH"):
                 # Commands fetched behind END come in and are thrown away.
                 m.d.comb += fetched.r_en.eq(fetched.r_rdy)
@@ -264,7 +247,7 @@ class Sequencer(wiring.Component):
             with m.Elif(self._hung):
                 fail(Error.WATCHDOG, position)
         with m.If(self.stop):
-            m.d.sync += [self.busy.eq(0), self.paused.eq(0), self._fetching.eq(0)]
+            m.d.sync += [self.busy.eq(0), self._fetching.eq(0)]
 
     def _watchdog(self, m):
         """Count clocks in which nothing moved."""
@@ -275,7 +258,6 @@ class Sequencer(wiring.Component):
             | self._sems.take.any()
             | self.inc_command
             | Cat(post.any() for post in self.posts).any()
-            | self.paused
             | ~self.busy
         )
         with m.If(moved):

@@ -4,7 +4,15 @@ from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["RESP_OKAY", "RESP_SLVERR", "Axi4", "AxiLite", "SegmentLayout", "burst_split"]
+__all__ = [
+    "RESP_OKAY",
+    "RESP_SLVERR",
+    "Axi4",
+    "AxiLite",
+    "SegmentLayout",
+    "WriteBeatLayout",
+    "burst_split",
+]
 
 RESP_OKAY = 0
 RESP_SLVERR = 2
@@ -15,6 +23,11 @@ BOUNDARY_BYTES = 4096
 
 SegmentLayout = data.StructLayout({"addr": 32, "beats": 24})
 """A run of beats: byte address from DRAM_BASE, number of beats (not 0)."""
+
+
+def WriteBeatLayout(config):
+    """A beat to write: data, the words of it that are written, and whether it ends a command."""
+    return data.StructLayout({"data": config.bus_bits, "words": config.bus_words, "end": 1})
 
 
 class Axi4(wiring.Signature):
@@ -91,7 +104,7 @@ class AxiLite(wiring.Signature):
         )
 
 
-def burst_split(m, *, addr, beats_left, burst_beats, beat_bytes):
+def burst_split(m, *, addr, beats_left, burst_beats, beat_bytes, name="burst"):
     """Return the beats of the next burst: as many as are left, fit a burst, and stay in 4 KB.
 
     Parameters
@@ -99,12 +112,14 @@ def burst_split(m, *, addr, beats_left, burst_beats, beat_bytes):
     m : Module
     addr, beats_left : Signal
     burst_beats, beat_bytes : int
+    name : str
+        Name of the signal.
     """
     beats_per_page = BOUNDARY_BYTES // beat_bytes
     shift = beat_bytes.bit_length() - 1
-    to_boundary = Signal(range(beats_per_page + 1))
-    most = Signal(range(burst_beats + 1))
-    burst = Signal(range(burst_beats + 1))
+    to_boundary = Signal(range(beats_per_page + 1), name=f"{name}_to_boundary")
+    most = Signal(range(burst_beats + 1), name=f"{name}_most")
+    burst = Signal(range(burst_beats + 1), name=name)
     m.d.comb += [
         to_boundary.eq(beats_per_page - addr[shift:12]),
         most.eq(Mux(to_boundary < burst_beats, to_boundary, burst_beats)),

@@ -6,7 +6,7 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from skimp.config import Config
-from skimp.dma.axi import BURST_INCR, Axi4, SegmentLayout, burst_split
+from skimp.dma.axi import BURST_INCR, Axi4, SegmentLayout, WriteBeatLayout, burst_split
 
 __all__ = ["AxiWriter"]
 
@@ -20,7 +20,7 @@ class AxiWriter(wiring.Component):
 
     Members
     -------
-    segments : In(stream(SegmentLayout)), beats : In(stream(bus_bits))
+    segments : In(stream(SegmentLayout)), beats : In(stream(WriteBeatLayout))
     dram_base : In(32)
     stop : In(1)
         No new bursts; those under way are finished.
@@ -33,6 +33,8 @@ class AxiWriter(wiring.Component):
         Every segment taken is written and acknowledged.
     quiet : Out(1)
         No burst is under way.
+    sent, answered : Out(8)
+        Bursts whose last beat was taken, whose answer came: both since reset, modulo 256.
 
     Notes
     -----
@@ -44,7 +46,7 @@ class AxiWriter(wiring.Component):
         super().__init__(
             {
                 "segments": In(stream.Signature(SegmentLayout)),
-                "beats": In(stream.Signature(config.bus_bits)),
+                "beats": In(stream.Signature(WriteBeatLayout(config))),
                 "dram_base": In(32),
                 "stop": In(1),
                 "axi": Out(Axi4(data_bits=config.bus_bits)),
@@ -53,6 +55,8 @@ class AxiWriter(wiring.Component):
                 "inc_beats": Out(1),
                 "idle": Out(1),
                 "quiet": Out(1),
+                "sent": Out(8),
+                "answered": Out(8),
             }
         )
 
@@ -71,10 +75,10 @@ class AxiWriter(wiring.Component):
             addr=addr,
             beats_left=beats_left,
             burst_beats=cfg.burst_beats,
-            beat_bytes=cfg.word_bytes,
+            beat_bytes=cfg.bus_bytes,
         )
 
-        issue, answered = Signal(), Signal()
+        issue, answer = Signal(), Signal()
         m.d.comb += [
             issue.eq(
                 active
@@ -88,7 +92,7 @@ class AxiWriter(wiring.Component):
             lengths.w_data.eq(burst - 1),
             unanswered.w_en.eq(issue),
             unanswered.w_data.eq(addr),
-            axi.awsize.eq((cfg.word_bytes - 1).bit_length()),
+            axi.awsize.eq((cfg.bus_bytes - 1).bit_length()),
             axi.awburst.eq(BURST_INCR),
             self.segments.ready.eq(~active),
         ]
@@ -97,7 +101,7 @@ class AxiWriter(wiring.Component):
                 axi.awvalid.eq(1),
                 axi.awaddr.eq(self.dram_base + addr),
                 axi.awlen.eq(burst - 1),
-                addr.eq(addr + burst * cfg.word_bytes),
+                addr.eq(addr + burst * cfg.bus_bytes),
                 beats_left.eq(beats_left - burst),
             ]
             with m.If(burst == beats_left):
@@ -113,8 +117,8 @@ class AxiWriter(wiring.Component):
 
         beat = Signal(8)
         m.d.comb += [
-            axi.wdata.eq(self.beats.payload),
-            axi.wstrb.eq(~0),
+            axi.wdata.eq(self.beats.payload.data),
+            axi.wstrb.eq(Cat(word.replicate(cfg.in_channels) for word in self.beats.payload.words)),
             axi.wvalid.eq(self.beats.valid & lengths.r_rdy),
             axi.wlast.eq(beat == lengths.r_data),
             self.beats.ready.eq(axi.wready & lengths.r_rdy),
@@ -126,12 +130,16 @@ class AxiWriter(wiring.Component):
 
         m.d.comb += [
             axi.bready.eq(1),
-            answered.eq(axi.bvalid),
-            unanswered.r_en.eq(answered),
-            self.error.eq(answered & axi.bresp[1]),
+            answer.eq(axi.bvalid),
+            unanswered.r_en.eq(answer),
+            self.error.eq(answer & axi.bresp[1]),
             self.error_addr.eq(unanswered.r_data),
             self.quiet.eq(outstanding == 0),
             self.idle.eq(~active & self.quiet),
         ]
-        m.d.sync += outstanding.eq(outstanding + issue - answered)
+        m.d.sync += outstanding.eq(outstanding + issue - answer)
+        m.d.sync += [
+            self.sent.eq(self.sent + (self.inc_beats & axi.wlast)),
+            self.answered.eq(self.answered + answer),
+        ]
         return m

@@ -1,24 +1,26 @@
-"""Store unit: executes STORE."""
+"""Store unit: executes STORE and LAYER."""
 
 from amaranth import *
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from skimp.config import Config
 from skimp.ctrl.decode import COMMAND_BITS, view
-from skimp.dma.axi import SegmentLayout
+from skimp.dma.axi import SegmentLayout, WriteBeatLayout
 from skimp.feed.pipe import delay
-from skimp.isa import Opcode
+from skimp.isa import RECORD_BYTES, Opcode, Semaphore
 
 __all__ = ["StoreUnit"]
 
-_BUFFERED_BEATS = 4
+_QUEUED_BEATS = 6
+_TICKETS = 8
+_STORED = 1 << Semaphore.STORED
 
 
 class StoreUnit(wiring.Component):
-    """Reads drained pixels from the ofmap side of the GLB and hands them to the write master.
+    """Reads drained pixels from the ofmap side of the GLB and writes them, a beat a clock.
 
     Parameters
     ----------
@@ -26,16 +28,27 @@ class StoreUnit(wiring.Component):
 
     Members
     -------
-    command : In(stream), post : Out(16), idle : Out(1)
-    segments : Out(stream(SegmentLayout)), beats : Out(stream(bus_bits))
-    writer_idle : In(1)
-        The write master has written and acknowledged everything.
-    ofmap_r_en, ofmap_r_addr, ofmap_r_block : Out, ofmap_r_data : In(bus_bits)
-        Data one clock after r_en.
+    command : In(stream), idle : Out(1)
+    post : Out(16)
+        Semaphores of a command whose pixels have all been read.
+    memory_post : Out(16)
+        STORED of a command whose writes are all acknowledged.
+    segments : Out(stream(SegmentLayout)), beats : Out(stream(WriteBeatLayout))
+        To DRAM.
+    writer_sent, writer_answered : In(8)
+        Bursts of the write master.
+    act_w_en, act_w_addr, act_w_data : Out
+        To the activation store.
+    ofmap_r_en, ofmap_r_pixel, ofmap_r_blocks : Out
+    ofmap_r_data : In(8 * out_channels).array(bus_words)
+        One clock after ofmap_r_en.
+    record : In(8 * RECORD_BYTES - 32)
+        Counters, 32 bits each; `layer_id` goes before them.
+    layer_id : Out(16)
 
     Notes
     -----
-    *Throughput*: a beat a clock; a command ends when its writes are acknowledged.
+    *Throughput*: a beat a clock; one clock for each segment, two between commands.
     """
 
     def __init__(self, config: Config):
@@ -44,110 +57,229 @@ class StoreUnit(wiring.Component):
             {
                 "command": In(stream.Signature(COMMAND_BITS)),
                 "post": Out(16),
+                "memory_post": Out(16),
                 "idle": Out(1),
                 "segments": Out(stream.Signature(SegmentLayout)),
-                "beats": Out(stream.Signature(config.bus_bits)),
-                "writer_idle": In(1),
+                "beats": Out(stream.Signature(WriteBeatLayout(config))),
+                "writer_sent": In(8),
+                "writer_answered": In(8),
+                "act_w_en": Out(config.bus_words),
+                "act_w_addr": Out(32),
+                "act_w_data": Out(config.bus_bits),
                 "ofmap_r_en": Out(1),
-                "ofmap_r_addr": Out(ceil_log2(config.ofmap_depth)),
-                "ofmap_r_block": Out(range(max(config.ofmap_blocks, 2))),
-                "ofmap_r_data": In(config.bus_bits),
+                "ofmap_r_pixel": Out(16),
+                "ofmap_r_blocks": Out(config.ofmap_blocks),
+                "ofmap_r_data": In(8 * config.out_channels).array(config.bus_words),
+                "record": In(8 * RECORD_BYTES - 32),
+                "layer_id": Out(16),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
+        cfg = self._config
+        lanes = cfg.bus_words
+        word_shift, beat_shift = ceil_log2(cfg.word_bytes), ceil_log2(cfg.bus_bytes)
         command = Signal(COMMAND_BITS, reset_less=True)
-        store = view(command, Opcode.STORE)
-        start, running = Signal(), Signal()
+        store, layer = view(command, Opcode.STORE), view(command, Opcode.LAYER)
 
-        # Addresses: blocks, segments.
-        asking = Signal()
-        addr, block_addr = Signal(32, reset_less=True), Signal(32, reset_less=True)
-        ask_seg, ask_block = Signal(16), Signal(8)
-        m.d.comb += [
-            self.segments.valid.eq(asking),
-            self.segments.payload.addr.eq(addr),
-            self.segments.payload.beats.eq(store.seg_beats),
-        ]
-        with m.If(start):
-            m.d.sync += [
-                asking.eq(1),
-                addr.eq(store.dram_addr),
-                block_addr.eq(store.dram_addr),
-                ask_seg.eq(0),
-                ask_block.eq(0),
-            ]
-        with m.Elif(asking & self.segments.ready):
-            m.d.sync += [addr.eq(addr + store.seg_stride), ask_seg.eq(ask_seg + 1)]
-            with m.If(ask_seg + 1 == store.seg_count):
-                m.d.sync += [
-                    ask_seg.eq(0),
-                    ask_block.eq(ask_block + 1),
-                    addr.eq(block_addr + store.block_stride),
-                    block_addr.eq(block_addr + store.block_stride),
-                ]
-                with m.If(ask_block + 1 == store.num_blocks):
-                    m.d.sync += asking.eq(0)
-
-        # Data: the same walk over words, a read ahead of a small queue.
-        reading = Signal()
-        word, block = Signal(16, reset_less=True), Signal(8, reset_less=True)
-        beat, seg = Signal(16), Signal(16)
+        # What goes down the pipe with each beat: to the queue once the pixels are read.
+        beat_layout = data.StructLayout(
+            {"words": lanes, "addr": 32, "chip": 1, "end": 1, "block": 8, "record": 1, "nth": 4}
+        )
+        read = Signal(beat_layout)
+        read_en = Signal()
+        arrived = delay(m, read, 1, name="arrived", reset_less=True)
+        arrived_en = delay(m, read_en, 1, name="arrived_en")
+        out_layout = data.StructLayout(
+            {"beat": WriteBeatLayout(cfg), "addr": 32, "chip": 1, "stored": 1}
+        )
         m.submodules.queue = queue = SyncFIFOBuffered(
-            width=self._config.bus_bits, depth=_BUFFERED_BEATS + 2
+            width=Shape.cast(out_layout).width, depth=_QUEUED_BEATS
         )
         room = Signal()
-        m.d.comb += [
-            room.eq(queue.level < _BUFFERED_BEATS),
-            self.ofmap_r_en.eq(reading & room),
-            self.ofmap_r_addr.eq(word),
-            self.ofmap_r_block.eq(block),
-            queue.w_en.eq(delay(m, self.ofmap_r_en, 1, name="read")),
-            queue.w_data.eq(self.ofmap_r_data),
-            self.beats.payload.eq(queue.r_data),
-            self.beats.valid.eq(queue.r_rdy),
-            queue.r_en.eq(self.beats.ready),
-        ]
-        with m.If(start):
-            m.d.sync += [
-                reading.eq(1),
-                word.eq(store.ofmap_base),
-                block.eq(0),
-                beat.eq(0),
-                seg.eq(0),
-            ]
-        with m.Elif(self.ofmap_r_en):
-            m.d.sync += [word.eq(word + 1), beat.eq(beat + 1)]
-            with m.If(beat + 1 == store.seg_beats):
-                m.d.sync += [beat.eq(0), seg.eq(seg + 1)]
-                with m.If(seg + 1 == store.seg_count):
-                    m.d.sync += [seg.eq(0), block.eq(block + 1), word.eq(store.ofmap_base)]
-                    with m.If(block + 1 == store.num_blocks):
-                        m.d.sync += reading.eq(0)
+        m.d.comb += room.eq(queue.level < _QUEUED_BEATS - 2)
 
-        finished = Signal()
-        m.d.comb += finished.eq(running & ~asking & ~reading & self.writer_idle & ~self.beats.valid)
-        settle = Signal(2)
+        # The walk: blocks, segments, beats.
+        left = Signal(24)
+        addr, seg_addr, block_addr = (
+            Signal(32, name=name, reset_less=True) for name in ("addr", "seg_addr", "block_addr")
+        )
+        pixel = Signal(16, reset_less=True)
+        seg, block = Signal(16), Signal(8)
+        skip = Signal(ceil_log2(max(lanes, 2)))
+        first = Signal()
+        in_beat, count = Signal(range(lanes + 1)), Signal(range(lanes + 1))
+        beats = Signal(24)
+        last_beat, last_seg, last_block = Signal(), Signal(), Signal()
+        chip = Signal()
+        snapshot = Signal(8 * RECORD_BYTES, reset_less=True)
+        nth = Signal(4)
+        m.d.comb += [
+            chip.eq(store.dram_addr[31]),
+            skip.eq(seg_addr[word_shift:beat_shift]),
+            beats.eq((store.seg_words + skip + (lanes - 1)) >> (beat_shift - word_shift)),
+            in_beat.eq(lanes - Mux(first, skip, 0)),
+            last_beat.eq(left <= in_beat),
+            count.eq(Mux(last_beat, left, in_beat)),
+            last_seg.eq(seg + 1 == store.seg_count),
+            last_block.eq(block + 1 == store.num_blocks),
+            self.ofmap_r_en.eq(read_en & ~read.record),
+            self.ofmap_r_pixel.eq(pixel - Mux(first, skip, 0)),
+            self.ofmap_r_blocks.eq(1 << block[:3]),
+            read.addr.eq(addr),
+            read.chip.eq(chip),
+            read.block.eq(block),
+            read.nth.eq(nth),
+        ]
+        posts = Signal(16)
+        record_beats = RECORD_BYTES // cfg.bus_bytes
+
         with m.FSM(name="state"):
             with m.State("IDLE"):
-                m.d.comb += [self.command.ready.eq(1), self.idle.eq(~self.command.valid)]
+                m.d.comb += self.command.ready.eq(1)
                 with m.If(self.command.valid):
                     m.d.sync += command.eq(self.command.payload)
                     m.next = "START"
             with m.State("START"):
-                m.d.comb += start.eq(1)
-                m.d.sync += settle.eq(0)
-                m.next = "RUN"
-            with m.State("RUN"):
-                m.d.comb += running.eq(1)
-                # The last beat takes a clock through the queue, the last segment one to the
-                # master: only then does the master's idle mean this command.
-                with m.If(~finished):
-                    m.d.sync += settle.eq(0)
-                with m.Elif(settle != 3):
-                    m.d.sync += settle.eq(settle + 1)
+                m.d.sync += [
+                    seg_addr.eq(store.dram_addr),
+                    block_addr.eq(store.dram_addr),
+                    pixel.eq(store.ofmap_base),
+                    seg.eq(0),
+                    block.eq(0),
+                    nth.eq(0),
+                ]
+                with m.If(layer.opcode == Opcode.LAYER):
+                    m.d.sync += [
+                        self.layer_id.eq(layer.layer_id),
+                        snapshot.eq(Cat(layer.layer_id, Const(0, 16), self.record)),
+                    ]
+                    m.next = "RECORD_SEGMENT"
                 with m.Else():
-                    m.d.comb += self.post.eq(store.post)
-                    m.next = "IDLE"
+                    m.next = "SEGMENT"
+            with m.State("SEGMENT"):
+                m.d.comb += [
+                    self.segments.valid.eq(~chip),
+                    self.segments.payload.addr.eq(
+                        Cat(Const(0, beat_shift), seg_addr[beat_shift:31], Const(0, 1))
+                    ),
+                    self.segments.payload.beats.eq(beats),
+                ]
+                m.d.sync += [
+                    left.eq(store.seg_words),
+                    first.eq(1),
+                    addr.eq(seg_addr),
+                ]
+                with m.If(chip | self.segments.ready):
+                    m.next = "BEATS"
+            with m.State("BEATS"):
+                for n in range(lanes):
+                    low = Mux(first, skip, 0)
+                    m.d.comb += read.words[n].eq((n >= low) & (n < low + count))
+                m.d.comb += [
+                    read_en.eq(room),
+                    read.end.eq(last_beat & last_seg & last_block),
+                ]
+                with m.If(room):
+                    m.d.sync += [
+                        left.eq(left - count),
+                        pixel.eq(pixel + count),
+                        first.eq(0),
+                        addr.eq(addr + cfg.bus_bytes),
+                    ]
+                    with m.If(last_beat):
+                        m.d.sync += [seg.eq(seg + 1), seg_addr.eq(seg_addr + store.seg_stride)]
+                        m.next = "SEGMENT"
+                        with m.If(last_seg):
+                            m.d.sync += [
+                                seg.eq(0),
+                                block.eq(block + 1),
+                                pixel.eq(store.ofmap_base),
+                                seg_addr.eq(block_addr + store.block_stride),
+                                block_addr.eq(block_addr + store.block_stride),
+                            ]
+                            with m.If(last_block):
+                                m.d.comb += posts.eq(store.post)
+                                m.next = "IDLE"
+            with m.State("RECORD_SEGMENT"):
+                m.d.comb += [
+                    self.segments.valid.eq(1),
+                    self.segments.payload.addr.eq(layer.dram_addr),
+                    self.segments.payload.beats.eq(record_beats),
+                ]
+                with m.If(self.segments.ready):
+                    m.next = "RECORD"
+            with m.State("RECORD"):
+                m.d.comb += [
+                    read_en.eq(room),
+                    read.chip.eq(0),
+                    read.words.eq(~0),
+                    read.record.eq(1),
+                    read.end.eq(nth == record_beats - 1),
+                ]
+                with m.If(room):
+                    m.d.sync += nth.eq(nth + 1)
+                    with m.If(nth == record_beats - 1):
+                        m.d.comb += posts.eq(layer.post)
+                        m.next = "IDLE"
+
+        # Pixels that were asked for are there one clock later; a command's posts with them, but
+        # for STORED, which waits for its writes.
+        m.d.sync += self.post.eq(posts & ~_STORED)
+        stored = delay(m, posts[Semaphore.STORED], 1, name="stored")
+        entry, head = Signal(out_layout), Signal(out_layout)
+        m.d.comb += [
+            entry.beat.words.eq(arrived.words),
+            entry.beat.end.eq(arrived.end),
+            entry.addr.eq(arrived.addr),
+            entry.chip.eq(arrived.chip),
+            entry.stored.eq(stored),
+            queue.w_en.eq(arrived_en),
+            queue.w_data.eq(entry.as_value()),
+            head.as_value().eq(queue.r_data),
+        ]
+        for n in range(lanes):
+            pixel_bytes = self.ofmap_r_data[n]
+            with m.Switch(arrived.block):
+                for k in range(cfg.ofmap_blocks):
+                    with m.Case(k):
+                        m.d.comb += entry.beat.data.word_select(n, cfg.word_bits).eq(
+                            pixel_bytes.word_select(k, cfg.word_bits)
+                        )
+        with m.If(arrived.record):
+            m.d.comb += entry.beat.data.eq(snapshot.word_select(arrived.nth, cfg.bus_bits))
+
+        m.submodules.tickets = tickets = SyncFIFOBuffered(width=9, depth=_TICKETS)
+        gone = Signal()
+        m.d.comb += [
+            self.beats.payload.eq(head.beat),
+            self.beats.valid.eq(queue.r_rdy & ~head.chip & tickets.w_rdy),
+            self.act_w_addr.eq(Cat(head.addr[:31], Const(0, 1))),
+            self.act_w_data.eq(head.beat.data),
+            gone.eq(
+                queue.r_rdy & tickets.w_rdy & Mux(head.chip, 1, self.beats.ready)
+            ),
+            queue.r_en.eq(gone),
+            self.act_w_en.eq(Mux(gone & head.chip, head.beat.words, 0)),
+            tickets.w_en.eq(gone & head.beat.end),
+            tickets.w_data.eq(Cat((self.writer_sent + ~head.chip)[:8], head.stored)),
+        ]
+        ahead = Signal(8)
+        answered = Signal()
+        m.d.comb += [
+            ahead.eq(self.writer_answered - tickets.r_data[:8]),
+            answered.eq(tickets.r_rdy & ~ahead[7]),
+            tickets.r_en.eq(answered),
+        ]
+        m.d.sync += self.memory_post.eq(Mux(answered & tickets.r_data[8], _STORED, 0))
+        m.d.comb += self.idle.eq(
+            self.command.ready
+            & ~self.command.valid
+            & ~arrived_en
+            & (queue.level == 0)
+            & (tickets.level == 0)
+            & (self.post == 0)
+            & (self.memory_post == 0)
+        )
         return m

@@ -48,7 +48,7 @@ class IfmapFeed(wiring.Component):
         pixels, channels = config.pixels, config.in_channels
         super().__init__(
             {
-                "data": In(config.bus_bits).array(pixels),
+                "data": In(config.word_bits).array(pixels),
                 "lane_en": In(pixels),
                 "in_zp": In(signed(8)),
                 "ci_en": In(channels),

@@ -13,7 +13,7 @@ __all__ = ["IfmapGlb"]
 
 
 class IfmapGlb(wiring.Component):
-    """Banked ifmap buffer: a word a clock in, a word for each pixel lane and clock out.
+    """Banked ifmap buffer: up to bus_words neighbours a clock in, a word for each pixel lane out.
 
     Lane i reads bank (bank + i) mod pixels: two lanes never want the same bank, so nothing stalls.
 
@@ -23,9 +23,12 @@ class IfmapGlb(wiring.Component):
 
     Members
     -------
-    w_en : In(1)
-    w_row, w_bank, w_data : In
-        Word of in_channels bytes, channel 0 lowest.
+    w_count : In
+        Words written in this clock, to neighbouring addresses; 0: none.
+    w_row : In(16), w_bank : In(4)
+        Where the first one goes.
+    w_data : In(word_bits).array(bus_words)
+        Words of in_channels bytes, channel 0 lowest.
     bank : In(4)
         Bank of lane 0.
     row : In(16).array(pixels)
@@ -46,13 +49,13 @@ class IfmapGlb(wiring.Component):
 
     def __init__(self, config: Config):
         self._config = config
-        pixels, bits = config.pixels, config.bus_bits
+        pixels, bits = config.pixels, config.word_bits
         super().__init__(
             {
-                "w_en": In(1),
+                "w_count": In(range(config.bus_words + 1)),
                 "w_row": In(ROW_BITS),
                 "w_bank": In(BANK_BITS),
-                "w_data": In(bits),
+                "w_data": In(bits).array(config.bus_words),
                 "bank": In(BANK_BITS),
                 "row": In(ROW_BITS).array(pixels),
                 "lane_en": In(pixels),
@@ -70,7 +73,7 @@ class IfmapGlb(wiring.Component):
 
         words = []
         for b in range(pixels):
-            m.submodules[f"bank_{b}"] = ram = Ram1R1W(width=self._config.bus_bits, depth=depth)
+            m.submodules[f"bank_{b}"] = ram = Ram1R1W(width=self._config.word_bits, depth=depth)
             bank_row = Signal(addr_bits, name=f"bank_row_{b}", reset_less=True)
             bank_en = Signal(name=f"bank_en_{b}")
             with m.Switch(self.bank):
@@ -81,10 +84,15 @@ class IfmapGlb(wiring.Component):
             m.d.comb += [
                 ram.r_en.eq(bank_en),
                 ram.r_addr.eq(bank_row),
-                ram.w_en.eq(self.w_en & (self.w_bank == b)),
-                ram.w_addr.eq(self.w_row),
-                ram.w_data.eq(self.w_data),
             ]
+            # Word n of a run goes to bank w_bank + n, in the next row behind the last bank.
+            for n in range(self._config.bus_words):
+                with m.If((self.w_bank == (b - n) % pixels) & (self.w_count > n)):
+                    m.d.comb += [
+                        ram.w_en.eq(1),
+                        ram.w_addr.eq(self.w_row + (n > b)),
+                        ram.w_data.eq(self.w_data[n]),
+                    ]
             words.append(ram.r_data)
 
         with m.Switch(bank_d2):

@@ -26,9 +26,13 @@ class PixelLanes(wiring.Component):
     Members
     -------
     tile_q, row_step : In(16)
-        Geometry of the tile; stable from `setup` until the tile ends.
+        Geometry of the tile to prepare; stable from `setup` until `take`.
     setup : In(1)
-        Starts the preparation of another geometry; takes `setup_cycles` clocks.
+        Starts the preparation of another geometry while the present one works.
+    ready : Out(1)
+        The preparation is complete, `setup_cycles` clocks behind `setup`.
+    take : In(1)
+        The prepared geometry becomes the present one.
     restart : In(1)
         Next clock holds group 0.
     advance : In(1)
@@ -49,6 +53,8 @@ class PixelLanes(wiring.Component):
                 "tile_q": In(16),
                 "row_step": In(16),
                 "setup": In(1),
+                "ready": Out(1),
+                "take": In(1),
                 "restart": In(1),
                 "advance": In(1),
                 "row": Out(ROW_BITS).array(config.pixels),
@@ -76,20 +82,38 @@ class PixelLanes(wiring.Component):
         with m.If(lane_idx == self._pixels):
             m.d.sync += [step_q.eq(walk_q), step_row.eq(walk_row + 1)]
 
+        m.d.comb += self.ready.eq(lane_idx == self._pixels + 1)
+
+        # The present geometry.
+        tile_q = Signal(16, reset_less=True)
+        row_step = Signal(16, reset_less=True)
+        now_step_q = Signal(16, reset_less=True)
+        now_step_row = Signal(ROW_BITS, reset_less=True)
+        with m.If(self.take):
+            m.d.sync += [
+                tile_q.eq(self.tile_q),
+                row_step.eq(self.row_step),
+                now_step_q.eq(step_q),
+                now_step_row.eq(step_row),
+            ]
         for i in range(self._pixels):
             first_q = Signal(16, name=f"first_q_{i}", reset_less=True)
             first_row = Signal(ROW_BITS, name=f"first_row_{i}", reset_less=True)
+            now_q = Signal(16, name=f"now_q_{i}", reset_less=True)
+            now_row = Signal(ROW_BITS, name=f"now_row_{i}", reset_less=True)
             q = Signal(16, name=f"q_{i}", reset_less=True)
             next_q = Signal(17, name=f"next_q_{i}")
             wrap = Signal(name=f"wrap_{i}")
-            m.d.comb += [next_q.eq(q + step_q), wrap.eq(next_q >= self.tile_q)]
+            m.d.comb += [next_q.eq(q + now_step_q), wrap.eq(next_q >= tile_q)]
             with m.If(lane_idx == i):
                 m.d.sync += [first_q.eq(walk_q), first_row.eq(walk_row)]
+            with m.If(self.take):
+                m.d.sync += [now_q.eq(first_q), now_row.eq(first_row)]
             with m.If(self.restart):
-                m.d.sync += [q.eq(first_q), self.row[i].eq(first_row)]
+                m.d.sync += [q.eq(now_q), self.row[i].eq(now_row)]
             with m.Elif(self.advance):
                 m.d.sync += [
-                    q.eq(Mux(wrap, next_q - self.tile_q, next_q)),
-                    self.row[i].eq(self.row[i] + step_row + Mux(wrap, self.row_step, 0)),
+                    q.eq(Mux(wrap, next_q - tile_q, next_q)),
+                    self.row[i].eq(self.row[i] + now_step_row + Mux(wrap, row_step, 0)),
                 ]
         return m

@@ -24,8 +24,9 @@ class PeArray(wiring.Component):
     Members
     -------
     act : In(ArrayLayout(signed(9), in_channels)).array(pixels)
-    wgt : In(8 * out_channels * in_channels)
-        Byte co * in_channels + ci; held for CHAIN clocks from `wgt_load` on.
+    wgt : In(8 * wgt_slice_bytes)
+        Weights of slice k of every chain, k clocks behind `wgt_load`: byte
+        co * num_chains + g belongs to input channel g * CHAIN + k.
     wgt_load : In(1)
         Take `wgt` as the next weights; at least CHAIN clocks apart, and not before the swap of the
         weights loaded before (the same clock will do).
@@ -56,7 +57,7 @@ class PeArray(wiring.Component):
         super().__init__(
             {
                 "act": In(layout).array(config.pixels),
-                "wgt": In(8 * config.out_channels * config.in_channels),
+                "wgt": In(8 * config.wgt_slice_bytes),
                 "wgt_load": In(1),
                 "wgt_swap": In(1),
                 "dot": Out(dots).array(config.pixels),
@@ -97,8 +98,8 @@ class PeArray(wiring.Component):
                     m.d.comb += [
                         chain.act.eq(act_bus),
                         chain.gate.eq(gate_bus),
-                        chain.wgt1.eq(self.wgt.word_select(upper, 8 * CHAIN)),
-                        chain.wgt0.eq(self.wgt.word_select(lower, 8 * CHAIN)),
+                        chain.wgt1.eq(self.wgt.word_select(upper, 8)),
+                        chain.wgt0.eq(self.wgt.word_select(lower, 8)),
                         chain.wgt_load.eq(load),
                         chain.wgt_swap.eq(swap),
                     ]

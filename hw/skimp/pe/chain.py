@@ -15,8 +15,8 @@ FIELD_BITS = PACK_SHIFT
 _PORTS = {
     "act": In(9 * CHAIN),
     "gate": In(CHAIN),
-    "wgt1": In(8 * CHAIN),
-    "wgt0": In(8 * CHAIN),
+    "wgt1": In(8),
+    "wgt0": In(8),
     "wgt_load": In(CHAIN),
     "wgt_swap": In(CHAIN),
     "dot1": Out(signed(FIELD_BITS)),
@@ -33,8 +33,8 @@ class PeChain(wiring.Component):
         Nine bits (signed) for each slice; slice k's come k clocks after slice 0's.
     gate, wgt_load, wgt_swap : In(8)
         One bit a slice, delayed likewise.
-    wgt1, wgt0 : In(64)
-        Bytes of the next weights, a byte a slice.
+    wgt1, wgt0 : In(8)
+        Next weights of the slice whose wgt_load is set.
     dot1, dot0 : Out(signed(19))
 
     Notes
@@ -56,8 +56,8 @@ class PeChain(wiring.Component):
             m.d.comb += [
                 pe.act.eq(self.act.word_select(k, 9).as_signed()),
                 pe.gate.eq(self.gate[k]),
-                pe.wgt1.eq(self.wgt1.word_select(k, 8).as_signed()),
-                pe.wgt0.eq(self.wgt0.word_select(k, 8).as_signed()),
+                pe.wgt1.eq(self.wgt1.as_signed()),
+                pe.wgt0.eq(self.wgt0.as_signed()),
                 pe.wgt_load.eq(self.wgt_load[k]),
                 pe.wgt_swap.eq(self.wgt_swap[k]),
             ]
@@ -108,7 +108,7 @@ class PlainChain(wiring.Component):
                 product = Signal(signed(17), name=f"product_{k}_{field}", reset_less=True)
                 total = Signal(signed(FIELD_BITS), name=f"sum_{k}_{field}", reset_less=True)
                 with m.If(self.wgt_load[k]):
-                    m.d.sync += following.eq(wgt.word_select(k, 8).as_signed())
+                    m.d.sync += following.eq(wgt.as_signed())
                 with m.If(self.wgt_swap[k]):
                     m.d.sync += working.eq(following)
                 with m.If(~gate_d1):

@@ -2,21 +2,32 @@
 
 from amaranth import *
 from amaranth.lib import data, stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from skimp.config import Config
 from skimp.ctrl.decode import COMMAND_BITS, view
+from skimp.dma.linear import TABLE_ENTRIES
 from skimp.feed.pipe import delay
-from skimp.isa import Opcode
-from skimp.mem.wide_ram import WideRam
+from skimp.isa import Opcode, Rounding
+from skimp.post.add_tables import AddTables
+from skimp.post.params import ParamSets
 from skimp.post.requant import Requant
 
 __all__ = ["DrainUnit"]
 
+_SETTLE_CYCLES = 8
+"""Clocks after which the sums of the command before have taken their parameters."""
+
+_COMMANDS_UNDER_WAY = 8
+
 
 class DrainUnit(wiring.Component):
-    """Executes DRAIN: one pixel of out_channels psums a clock.
+    """Executes DRAIN: drain_pixels pixels of out_channels psums a clock, one where it adds.
+
+    The first lanes requantise psums. With `add`, their result and a pixel of the residual buffer
+    are table addresses, and the sum of the entries goes through the second lanes.
 
     Parameters
     ----------
@@ -27,26 +38,37 @@ class DrainUnit(wiring.Component):
     Members
     -------
     command : In(stream), post : Out(16), idle : Out(1)
-    param_w_en, param_w_addr, param_w_lane, param_w_data : In
-        Fills the parameter memory: a word holds bias, multiplier and shift of a channel block.
+    param_w_en, param_w_addr, param_w_data : In
+        Fills the parameter memory, as `ParamSets`.
+    table_w_en, table_w_addr, table_w_data : In
+        Fills the tables, as `AddTables`.
     psum_rd_en : Out(pixels)
-        Lane to read (one hot); psum_rd_half, psum_rd_addr go to all lanes.
+        Lanes to read; psum_rd_half, psum_rd_addr go to all of them.
     psum : In(ArrayLayout(signed(32), out_channels)).array(pixels)
-    ofmap_w_en, ofmap_w_addr, ofmap_w_data : Out
+    residual_r_en, residual_r_pixel : Out, residual_r_data : In(8 * out_channels)
+        Data one clock later.
+    ofmap_w_count, ofmap_w_pixel, ofmap_w_data : Out
         Requantised pixels.
     inc_drain : Out(1)
 
     Notes
     -----
-    *Throughput*: one pixel a clock; a command takes num_pixels + `overhead_cycles` clocks, because
-    its parameters stay on the memory's output until the last pixel has left the pipeline.
+    *Throughput*: drain_pixels a clock without a gap between commands, where a command lasts as
+    long as it takes to read the next one's parameters; commands that differ in the second stage
+    wait until the pipeline is empty. *Latency*: `latency` clocks from a psum read to its ofmap
+    word, `add_latency` with a second stage.
     """
 
     def __init__(self, config: Config, *, psum_read_latency: int):
         self._config = config
         self._psum_read_latency = psum_read_latency
-        self._requant = Requant(config, tag_bits=16)
-        self.overhead_cycles = psum_read_latency + self._requant.latency + 5
+        self._steps = config.drain_pixels
+        # Lanes of the second stage: the second pixel's, or lanes of their own.
+        self._slots = max(2, self._steps)
+        tag = {"pixel": 16, "residual": 16, "last": 1}
+        self._tag = data.StructLayout(tag)
+        self.latency = psum_read_latency + Requant.latency
+        self.add_latency = self.latency + AddTables.latency + Requant.latency
         channels = config.out_channels
         super().__init__(
             {
@@ -54,16 +76,21 @@ class DrainUnit(wiring.Component):
                 "post": Out(16),
                 "idle": Out(1),
                 "param_w_en": In(1),
-                "param_w_addr": In(16),
-                "param_w_lane": In(7),
+                "param_w_addr": In(24),
                 "param_w_data": In(config.bus_bits),
+                "table_w_en": In(1),
+                "table_w_addr": In(range(TABLE_ENTRIES)),
+                "table_w_data": In(32),
                 "psum_rd_en": Out(config.pixels),
                 "psum_rd_half": Out(1),
                 "psum_rd_addr": Out(ceil_log2(config.psum_depth)),
                 "psum": In(data.ArrayLayout(signed(32), channels)).array(config.pixels),
-                "ofmap_w_en": Out(1),
-                "ofmap_w_addr": Out(16),
-                "ofmap_w_data": Out(8 * channels),
+                "residual_r_en": Out(1),
+                "residual_r_pixel": Out(16),
+                "residual_r_data": In(8 * channels),
+                "ofmap_w_count": Out(range(self._steps + 1)),
+                "ofmap_w_pixel": Out(16),
+                "ofmap_w_data": Out(8 * channels).array(self._steps),
                 "inc_drain": Out(1),
             }
         )
@@ -71,86 +98,198 @@ class DrainUnit(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         cfg = self._config
-        channels = cfg.out_channels
-        m.submodules.requant = requant = self._requant
-        m.submodules.params = params = WideRam(
-            lanes=cfg.param_block_beats, lane_width=cfg.bus_bits, depth=cfg.param_depth
-        )
+        channels, steps = cfg.out_channels, self._steps
+        m.submodules.params = params = ParamSets(cfg)
+        m.submodules.tables = tables = AddTables(cfg)
         m.d.comb += [
             params.w_en.eq(self.param_w_en),
             params.w_addr.eq(self.param_w_addr),
-            params.w_lane.eq(self.param_w_lane),
             params.w_data.eq(self.param_w_data),
+            tables.w_en.eq(self.table_w_en),
+            tables.w_addr.eq(self.table_w_addr),
+            tables.w_data.eq(self.table_w_data),
         ]
+        slots = [Requant(cfg, tag_bits=self._tag.size) for _ in range(self._slots)]
+        for k, slot in enumerate(slots):
+            m.submodules[f"requant_{k}"] = slot
 
+        # Front: the next command, whose parameters come into the set that is not at work.
         command = Signal(COMMAND_BITS, reset_less=True)
-        drain = view(command, Opcode.DRAIN)
+        upcoming = Signal(COMMAND_BITS, reset_less=True)
+        now, soon = view(command, Opcode.DRAIN), view(upcoming, Opcode.DRAIN)
+        work_set = Signal()
+        age = Signal(range(_SETTLE_CYCLES + 1), init=_SETTLE_CYCLES)
+        ready, take = Signal(), Signal()
+        with m.FSM(name="front"):
+            with m.State("IDLE"):
+                m.d.comb += self.command.ready.eq(1)
+                with m.If(self.command.valid):
+                    m.d.sync += upcoming.eq(self.command.payload)
+                    m.next = "SETTLE"
+            with m.State("SETTLE"):
+                with m.If(age == _SETTLE_CYCLES):
+                    m.d.comb += [
+                        params.load.eq(1),
+                        params.load_block.eq(soon.param_block),
+                        params.load_set.eq(~work_set),
+                    ]
+                    m.next = "LOAD"
+            with m.State("LOAD"):
+                with m.If(~params.loading):
+                    m.next = "READY"
+            with m.State("READY"):
+                m.d.comb += ready.eq(1)
+                with m.If(take):
+                    m.next = "IDLE"
+
+        # Back: one command's pixels.
+        running = Signal()
         pixel = Signal(16, reset_less=True)
         lane = Signal(range(max(cfg.pixels, 2)), reset_less=True)
         group = Signal(ceil_log2(cfg.psum_depth), reset_less=True)
-        reading = Signal()
-        flush = Signal(range(self.overhead_cycles + 1))
-        flush_cycles = self._psum_read_latency + requant.latency + 1
-
-        with m.FSM(name="state"):
-            with m.State("IDLE"):
-                m.d.comb += [self.command.ready.eq(1), self.idle.eq(~self.command.valid)]
-                m.d.sync += [pixel.eq(0), lane.eq(0), group.eq(0)]
-                with m.If(self.command.valid):
-                    m.d.sync += command.eq(self.command.payload)
-                    m.next = "PARAMS"
-            with m.State("PARAMS"):
-                m.d.comb += [params.r_en.eq(1), params.r_addr.eq(drain.param_block)]
-                m.next = "PIXELS"
-            with m.State("PIXELS"):
-                m.d.comb += reading.eq(1)
-                m.d.sync += pixel.eq(pixel + 1)
-                with m.If(lane == cfg.pixels - 1):
-                    m.d.sync += [lane.eq(0), group.eq(group + 1)]
-                with m.Else():
-                    m.d.sync += lane.eq(lane + 1)
-                with m.If(pixel + 1 == drain.num_pixels):
-                    m.d.sync += flush.eq(0)
-                    m.next = "FLUSH"
-            with m.State("FLUSH"):
-                m.d.sync += flush.eq(flush + 1)
-                with m.If(flush == flush_cycles):
-                    m.d.comb += self.post.eq(drain.post)
-                    m.next = "IDLE"
-
+        left = Signal(17, reset_less=True)
+        step, last = Signal(range(steps + 1)), Signal()
+        in_pipeline = Signal(range(self.add_latency + 2))
+        same = Signal()
+        second = ("add", "residual", "mult2", "out_zp2", "act_min2", "act_max2", "shift2")
         m.d.comb += [
-            self.psum_rd_half.eq(drain.psum_half),
+            step.eq(Mux(now.add, 1, steps)),
+            last.eq(left <= step),
+            same.eq(
+                (~now.add & ~soon.add)
+                | Cat(getattr(now, name) == getattr(soon, name) for name in second).all()
+            ),
+            take.eq(ready & Mux(running, last & same, same | (in_pipeline == 0))),
+        ]
+        with m.If(running):
+            m.d.sync += in_pipeline.eq(self.add_latency + 1)
+        with m.Elif(in_pipeline != 0):
+            m.d.sync += in_pipeline.eq(in_pipeline - 1)
+        with m.If(age != _SETTLE_CYCLES):
+            m.d.sync += age.eq(age + 1)
+        with m.If(take):
+            m.d.sync += [
+                command.eq(upcoming),
+                running.eq(1),
+                work_set.eq(~work_set),
+                age.eq(0),
+                pixel.eq(0),
+                lane.eq(0),
+                group.eq(0),
+                left.eq(soon.num_pixels),
+            ]
+        with m.Elif(running):
+            m.d.sync += [pixel.eq(pixel + step), left.eq(left - step)]
+            with m.If(lane + step == cfg.pixels):
+                m.d.sync += [lane.eq(0), group.eq(group + 1)]
+            with m.Else():
+                m.d.sync += lane.eq(lane + step)
+            with m.If(last):
+                m.d.sync += running.eq(0)
+
+        m.submodules.posts = posts = SyncFIFOBuffered(width=16, depth=_COMMANDS_UNDER_WAY)
+        finished = Signal()
+        m.d.comb += [
+            posts.w_en.eq(running & last),
+            posts.w_data.eq(now.post),
+            posts.r_en.eq(finished),
+            self.psum_rd_half.eq(now.psum_half),
             self.psum_rd_addr.eq(group),
-            self.inc_drain.eq(reading),
+            self.inc_drain.eq(running),
         ]
         for i in range(cfg.pixels):
-            m.d.comb += self.psum_rd_en[i].eq(reading & (lane == i))
+            m.d.comb += self.psum_rd_en[i].eq(running & (lane <= i) & (i < lane + step))
 
+        # First stage
         latency = self._psum_read_latency
+        valid = Signal(steps)
+        for k in range(steps):
+            m.d.comb += valid[k].eq(running & (left > k) & (k < step))
+        d_valid = delay(m, valid, latency, name="valid")
+        d_lane = delay(m, lane, latency, name="lane", reset_less=True)
+        tag = Signal(self._tag)
         m.d.comb += [
-            requant.valid.eq(delay(m, reading, latency, name="reading")),
-            requant.tag.eq(delay(m, pixel, latency, name="pixel", reset_less=True)),
+            tag.pixel.eq(pixel + now.ofmap_base),
+            tag.residual.eq(pixel + now.residual_base),
+            tag.last.eq(last),
         ]
-        psum_lane = delay(m, lane, latency, name="lane", reset_less=True)
-        with m.Switch(psum_lane):
-            for i in range(cfg.pixels):
-                with m.Case(i):
-                    m.d.comb += requant.acc.eq(self.psum[i])
-
-        for c in range(channels):
-            words = [params.r_data.word_select(k * channels + c, 32) for k in range(3)]
-            m.d.comb += [
-                requant.bias[c].eq(words[0].as_signed()),
-                requant.mult[c].eq(words[1].as_signed()),
-                requant.shift[c].eq(words[2].as_signed()),
-            ]
+        d_tag = delay(m, tag, latency, name="tag", reset_less=True)
+        control = Signal(slots[0].control.shape())
         m.d.comb += [
-            requant.mode.eq(drain.rounding),
-            requant.out_zp.eq(drain.out_zp),
-            requant.act_min.eq(drain.act_min),
-            requant.act_max.eq(drain.act_max),
-            self.ofmap_w_en.eq(requant.ofmap_valid),
-            self.ofmap_w_addr.eq(requant.ofmap_tag + drain.ofmap_base),
-            self.ofmap_w_data.eq(requant.ofmap.as_value()),
+            control.mode.eq(now.rounding),
+            control.out_zp.eq(now.out_zp),
+            control.act_min.eq(now.act_min),
+            control.act_max.eq(now.act_max),
+        ]
+        d_control = delay(m, control, latency, name="control", reset_less=True)
+        m.d.comb += params.select.eq(delay(m, work_set, latency, name="set", reset_less=True))
+        for k in range(steps):
+            slot = slots[k]
+            lanes = range(cfg.pixels) if k == 0 else range(k, cfg.pixels, steps)
+            with m.Switch(d_lane):
+                for i in lanes:
+                    with m.Case(i - k):
+                        m.d.comb += slot.acc.eq(self.psum[i])
+            m.d.comb += [
+                slot.valid.eq(d_valid[k]),
+                slot.tag.eq(d_tag.as_value()),
+                slot.control.eq(d_control),
+                slot.bias.eq(params.bias),
+                slot.shift.eq(params.shift),
+                slot.mult.eq(params.mult),
+            ]
+
+        # Second stage: all that is in the pipeline has the same second stage as `now`.
+        front, behind = slots[0], slots[1]
+        early_tag = self._tag(front.early_tag)
+        m.d.comb += [
+            self.residual_r_en.eq(front.early_valid & now.add & now.residual),
+            self.residual_r_pixel.eq(early_tag.residual),
+            tables.q.eq(front.ofmap.as_value()),
+            tables.residual.eq(self.residual_r_data),
+            tables.valid.eq(front.ofmap_valid & now.add),
+            tables.use_residual.eq(now.residual),
+        ]
+        sum_tag = delay(m, front.ofmap_tag, tables.latency, name="sum_tag", reset_less=True)
+        with m.If(now.add):
+            m.d.comb += [
+                behind.acc.eq(tables.sum),
+                behind.valid.eq(tables.sum_valid),
+                behind.tag.eq(sum_tag),
+                behind.control.mode.eq(Rounding.DOUBLE),
+                behind.control.out_zp.eq(now.out_zp2),
+                behind.control.act_min.eq(now.act_min2),
+                behind.control.act_max.eq(now.act_max2),
+            ]
+            for c in range(channels):
+                m.d.comb += [
+                    behind.bias[c].eq(0),
+                    behind.shift[c].eq(now.shift2),
+                    behind.mult[c].eq(now.mult2.as_signed()),
+                ]
+
+        finished_tag = Signal(self._tag)
+        with m.If(now.add):
+            m.d.comb += [
+                finished_tag.as_value().eq(behind.ofmap_tag),
+                finished.eq(behind.ofmap_valid & finished_tag.last),
+                self.ofmap_w_count.eq(behind.ofmap_valid),
+                self.ofmap_w_data[0].eq(behind.ofmap.as_value()),
+            ]
+        with m.Else():
+            there = [slot.ofmap_valid for slot in slots[:steps]]
+            m.d.comb += [
+                finished_tag.as_value().eq(front.ofmap_tag),
+                finished.eq(front.ofmap_valid & finished_tag.last),
+                self.ofmap_w_count.eq(sum(there[1:], there[0])),
+            ]
+            for k in range(steps):
+                m.d.comb += self.ofmap_w_data[k].eq(slots[k].ofmap.as_value())
+        m.d.comb += [
+            self.ofmap_w_pixel.eq(finished_tag.pixel),
+            self.idle.eq(
+                self.command.ready & ~self.command.valid & ~running & (in_pipeline == 0)
+            ),
+            self.post.eq(Mux(finished, posts.r_data, 0)),
         ]
         return m

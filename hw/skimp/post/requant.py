@@ -8,7 +8,20 @@ from skimp.config import Config
 from skimp.feed.pipe import delay
 from skimp.isa import MAX_SHIFT, Rounding
 
-__all__ = ["Requant", "RequantLane"]
+__all__ = ["MULT_CYCLES", "Requant", "RequantControl", "RequantLane"]
+
+MULT_CYCLES = 2
+"""Clocks from a sum to the moment its multiplier is taken."""
+
+
+class RequantControl(data.Struct):
+    """What all channels of a pixel share: rounding, zero point, range."""
+
+    mode: 2
+    out_zp: signed(8)
+    act_min: signed(8)
+    act_max: signed(8)
+
 
 
 class RequantLane(wiring.Component):
@@ -17,11 +30,12 @@ class RequantLane(wiring.Component):
     Members
     -------
     acc : In(signed(32))
-    bias, mult : In(signed(32)), shift : In(signed(7))
-        Held while data is in the pipeline; mult is not negative, shift from MIN_SHIFT to MAX_SHIFT.
-    mode : In(2)
-        Rounding.
-    out_zp, act_min, act_max : In(signed(8))
+    bias : In(signed(32)), shift : In(signed(7)), control : In(RequantControl)
+        With acc; shift from MIN_SHIFT to MAX_SHIFT.
+    mult : In(signed(32))
+        MULT_CYCLES clocks after acc; not negative.
+    control_d : In(RequantControl).array(latency - 1)
+        `control` 1, 2, ... clocks later: one delay line serves all lanes.
     ofmap : Out(signed(8))
 
     Notes
@@ -39,18 +53,31 @@ class RequantLane(wiring.Component):
                 "bias": In(signed(32)),
                 "mult": In(signed(32)),
                 "shift": In(signed(7)),
-                "mode": In(2),
-                "out_zp": In(signed(8)),
-                "act_min": In(signed(8)),
-                "act_max": In(signed(8)),
+                "control": In(RequantControl),
+                "control_d": In(RequantControl).array(self.latency - 1),
                 "ofmap": Out(signed(8)),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        double = self.mode == Rounding.DOUBLE
-        away = self.mode == Rounding.AWAY
+
+        def at(stage):
+            """Control of the value that this stage (1 to 9) works on."""
+            return self.control if stage == 1 else self.control_d[stage - 2]
+
+        shifts = [self.shift]
+        for k in range(1, 7):
+            shifts.append(Signal(signed(7), name=f"shift_d{k}", reset_less=True))
+            m.d.sync += shifts[k].eq(shifts[k - 1])
+
+        def is_mode(stage, mode):
+            return at(stage).mode == mode
+
+        def shift_at(stage):
+            return shifts[stage - 1]
+
+        away = is_mode(1, Rounding.AWAY)
 
         # Stage 1: bias; average pools work on magnitudes.
         magnitude = Signal(signed(33))
@@ -65,7 +92,8 @@ class RequantLane(wiring.Component):
         # Stage 2: left shift (int32 wraps), only where rounding is double.
         left = Signal(range(MAX_SHIFT + 1))
         s2_x = Signal(signed(32), reset_less=True)
-        m.d.comb += left.eq(Mux(double & (self.shift > 0), self.shift, 0))
+        shift = shift_at(2)
+        m.d.comb += left.eq(Mux(is_mode(2, Rounding.DOUBLE) & (shift > 0), shift, 0))
         m.d.sync += s2_x.eq(s1_x << left)
 
         # Stages 3 and 4: product from two halves of the multiplier.
@@ -84,10 +112,10 @@ class RequantLane(wiring.Component):
         s5_sum = Signal(signed(64), reset_less=True)
         half = Signal(signed(64))
         m.d.comb += [
-            total_shift.eq(31 - self.shift),
+            total_shift.eq(31 - shift_at(5)),
             half.eq(1 << (total_shift - 1)[:6]),
         ]
-        with m.Switch(self.mode):
+        with m.Switch(at(5).mode):
             with m.Case(Rounding.DOUBLE):
                 # Truncating (p + nudge) / 2^31 = floor((p + nudge + (2^31 - 1 where it is
                 # negative)) / 2^31); below 0 both constants make 2^30 + ... exactly 2^30.
@@ -99,7 +127,9 @@ class RequantLane(wiring.Component):
 
         # Stage 6: first shift; at least 24 bits.
         s6_x = Signal(signed(40), reset_less=True)
-        m.d.sync += s6_x.eq(Mux(double, s5_sum >> 31, s5_sum >> total_shift))
+        s6_shift = Signal(6)
+        m.d.comb += s6_shift.eq(Mux(is_mode(6, Rounding.DOUBLE), 31, 31 - shift_at(6)))
+        m.d.sync += s6_x.eq(s5_sum >> s6_shift)
 
         # Stage 7: rounding right shift of the double rounding, half away from zero.
         right = Signal(5)
@@ -109,7 +139,7 @@ class RequantLane(wiring.Component):
         s7_x = Signal(signed(40), reset_less=True)
         s7_up = Signal(reset_less=True)
         m.d.comb += [
-            right.eq(Mux(double & (self.shift < 0), -self.shift, 0)),
+            right.eq(Mux(is_mode(7, Rounding.DOUBLE) & (shift_at(7) < 0), -shift_at(7), 0)),
             mask.eq((1 << right) - 1),
             remainder.eq(s6_x[:32] & mask),
             threshold.eq((mask >> 1) + (s6_x < 0)),
@@ -120,12 +150,12 @@ class RequantLane(wiring.Component):
         rounded = Signal(signed(41))
         s8_x = Signal(signed(42), reset_less=True)
         s8_negative = delay(m, s1_negative, 6, name="negative", reset_less=True)
-        m.d.comb += rounded.eq(s7_x + (s7_up & double))
-        m.d.sync += s8_x.eq(Mux(s8_negative, -rounded, rounded) + self.out_zp)
-        with m.If(s8_x < self.act_min):
-            m.d.sync += self.ofmap.eq(self.act_min)
-        with m.Elif(s8_x > self.act_max):
-            m.d.sync += self.ofmap.eq(self.act_max)
+        m.d.comb += rounded.eq(s7_x + (s7_up & is_mode(8, Rounding.DOUBLE)))
+        m.d.sync += s8_x.eq(Mux(s8_negative, -rounded, rounded) + at(8).out_zp)
+        with m.If(s8_x < at(9).act_min):
+            m.d.sync += self.ofmap.eq(at(9).act_min)
+        with m.Elif(s8_x > at(9).act_max):
+            m.d.sync += self.ofmap.eq(at(9).act_max)
         with m.Else():
             m.d.sync += self.ofmap.eq(s8_x[:8].as_signed())
         return m
@@ -143,11 +173,16 @@ class Requant(wiring.Component):
     Members
     -------
     acc : In(ArrayLayout(signed(32), out_channels)), valid : In(1), tag : In(tag_bits)
-    bias, mult : In(ArrayLayout(signed(32), out_channels))
+    bias : In(ArrayLayout(signed(32), out_channels))
     shift : In(ArrayLayout(signed(7), out_channels))
-    mode, out_zp, act_min, act_max : In
+    control : In(RequantControl)
+        With acc.
+    mult : In(ArrayLayout(signed(32), out_channels))
+        MULT_CYCLES clocks after acc.
     ofmap : Out(ArrayLayout(signed(8), out_channels)), ofmap_valid, ofmap_tag : Out
         `latency` clocks later.
+    early_valid, early_tag : Out
+        One clock before ofmap_valid and ofmap_tag.
     """
 
     latency = RequantLane.latency
@@ -164,18 +199,22 @@ class Requant(wiring.Component):
                 "bias": In(words),
                 "mult": In(words),
                 "shift": In(data.ArrayLayout(signed(7), channels)),
-                "mode": In(2),
-                "out_zp": In(signed(8)),
-                "act_min": In(signed(8)),
-                "act_max": In(signed(8)),
+                "control": In(RequantControl),
                 "ofmap": Out(data.ArrayLayout(signed(8), channels)),
                 "ofmap_valid": Out(1),
                 "ofmap_tag": Out(tag_bits),
+                "early_valid": Out(1),
+                "early_tag": Out(tag_bits),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
+        controls = [self.control]
+        for k in range(1, self.latency):
+            stage = Signal(RequantControl, name=f"control_d{k}", reset_less=True)
+            m.d.sync += stage.eq(controls[-1])
+            controls.append(stage)
         for c in range(self._config.out_channels):
             m.submodules[f"lane_{c}"] = lane = RequantLane()
             m.d.comb += [
@@ -183,14 +222,16 @@ class Requant(wiring.Component):
                 lane.bias.eq(self.bias[c]),
                 lane.mult.eq(self.mult[c]),
                 lane.shift.eq(self.shift[c]),
-                lane.mode.eq(self.mode),
-                lane.out_zp.eq(self.out_zp),
-                lane.act_min.eq(self.act_min),
-                lane.act_max.eq(self.act_max),
+                lane.control.eq(self.control),
                 self.ofmap[c].eq(lane.ofmap),
             ]
+            for k in range(1, self.latency):
+                m.d.comb += lane.control_d[k - 1].eq(controls[k])
+        early = self.latency - 1
         m.d.comb += [
-            self.ofmap_valid.eq(delay(m, self.valid, self.latency, name="valid")),
-            self.ofmap_tag.eq(delay(m, self.tag, self.latency, name="tag", reset_less=True)),
+            self.early_valid.eq(delay(m, self.valid, early, name="valid")),
+            self.early_tag.eq(delay(m, self.tag, early, name="tag", reset_less=True)),
+            self.ofmap_valid.eq(delay(m, self.early_valid, 1, name="last_valid")),
+            self.ofmap_tag.eq(delay(m, self.early_tag, 1, name="last_tag", reset_less=True)),
         ]
         return m

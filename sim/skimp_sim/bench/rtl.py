@@ -1,6 +1,7 @@
 """The accelerator's RTL with its DRAM, as an object."""
 
 import ctypes
+import dataclasses
 import enum
 import hashlib
 import os
@@ -15,6 +16,7 @@ from skimp.config import Config
 from skimp.gen import to_verilog
 from skimp.top import Skimp
 from skimp_sim.bench.verilator import build_shared, cache_dir
+from skimp_sim.dram.params import Ddr4Params
 
 __all__ = ["Channel", "RtlError", "RtlSim"]
 
@@ -59,6 +61,29 @@ def _wave_format(path) -> str:
     return suffix[1:]
 
 
+_CHIP_MODULE = "*act*ram"
+_CHIP_MEMORY = "skimp__DOT__core__DOT__act__DOT__ram__DOT__memory"
+_DDR4_COUNTERS = (
+    "row_hits", "row_misses", "row_conflicts", "refreshes", "turnarounds", "activates", "reads",
+    "writes",
+)  # fmt: skip
+
+
+class ChipMemory:
+    """The activation store of a simulation, read by slices of bytes.
+
+    Parameters
+    ----------
+    sim : RtlSim
+    """
+
+    def __init__(self, sim: "RtlSim"):
+        self._sim = sim
+
+    def __getitem__(self, where: slice) -> np.ndarray:
+        return self._sim.read_chip(where.start, where.stop - where.start)
+
+
 class RtlSim:
     """Verilated accelerator; clocks run in C++ only.
 
@@ -68,18 +93,38 @@ class RtlSim:
     dram_bytes : int
     waves : str, Path or None
         File to write, .fst or .vcd; another, slower build.
+    ddr4 : Ddr4Params or None
+        Timing of the DRAM; None: flat, `latency_cycles` and then a beat a clock.
     latency_cycles : int
-        Clocks from a burst's address to its first beat.
+        Clocks from a burst's address to its first beat, where the DRAM is flat.
     """
 
-    def __init__(self, config: Config, *, dram_bytes: int, waves=None, latency_cycles: int = 30):
-        cpp = files("skimp_sim").joinpath("cpp/harness.cpp").read_text()
+    def __init__(
+        self,
+        config: Config,
+        *,
+        dram_bytes: int,
+        waves=None,
+        ddr4: Ddr4Params | None = None,
+        latency_cycles: int = 30,
+    ):
+        self._config = config
+        cpp = files("skimp_sim").joinpath("cpp")
+        defines, hints = [f"BUS_BYTES={config.bus_bytes}"], ""
+        if config.act_depth:
+            defines.append(f"CHIP_MEMORY={_CHIP_MEMORY}")
+            hints = f'public_flat_rd -module "{_CHIP_MODULE}" -var "memory"\n'
         library = build_shared(
             top_verilog(config),
             top="skimp",
-            cpp=cpp,
+            cpp=cpp.joinpath("harness.cpp").read_text(),
+            headers={
+                "ddr4.hpp": cpp.joinpath("ddr4.hpp").read_text(),
+                "ddr4_params.h": Ddr4Params().header(),
+            },
             name=f"skimp-{config.name}",
-            defines=(f"BUS_BYTES={config.word_bytes}",),
+            defines=tuple(defines),
+            hints=hints,
             trace=None if waves is None else _wave_format(waves),
         )
         lib = self._lib = ctypes.CDLL(str(library))
@@ -95,6 +140,11 @@ class RtlSim:
             "cycle": [],
             "violation": [],
             "irq": [],
+            "event": [],
+            "watch": [ctypes.c_uint64, ctypes.c_uint64],
+            "chip": [ctypes.c_uint64, ctypes.c_uint64, ctypes.c_void_p],
+            "ddr4": [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p],
+            "ddr4_counters": [ctypes.c_void_p],
             "latency": [ctypes.c_uint32],
             "hang": [ctypes.c_int],
             "stall": [ctypes.c_int, ctypes.c_uint32, ctypes.c_uint32],
@@ -109,6 +159,12 @@ class RtlSim:
         pointer = ctypes.cast(lib.skimp_dram(self._handle), ctypes.POINTER(ctypes.c_uint8))
         self.dram = np.ctypeslib.as_array(pointer, (dram_bytes,))
         lib.skimp_latency(self._handle, latency_cycles)
+        if ddr4 is not None:
+            values = dataclasses.asdict(ddr4)
+            names = (ctypes.c_char_p * len(values))(*(name.encode() for name in values))
+            numbers = (ctypes.c_int64 * len(values))(*(int(v) for v in values.values()))
+            if lib.skimp_ddr4(self._handle, len(values), names, numbers):
+                raise RtlError("the DRAM model lacks a parameter")
         if waves is not None and lib.skimp_trace(self._handle, str(waves).encode()):
             raise RtlError(f"{waves}: cannot be written; choose another file for the waves")
 
@@ -127,6 +183,33 @@ class RtlSim:
     def irq(self) -> bool:
         return bool(self._lib.skimp_irq(self._handle))
 
+    @property
+    def chip(self) -> "ChipMemory":
+        """Contents of the activation store, by slices."""
+        return ChipMemory(self)
+
+    def read_chip(self, start: int, count: int) -> np.ndarray:
+        """Return bytes of the activation store."""
+        data = np.zeros(count, np.uint8)
+        if not self._lib.skimp_chip(self._handle, start, count, data.ctypes.data):
+            raise RtlError(f"config {self._config.name} has no activation store")
+        return data
+
+    def watch(self, low: int, high: int) -> None:
+        """Let `run` return when a record in DRAM bytes [low, high) has been written."""
+        self._lib.skimp_watch(self._handle, low, high)
+
+    def take_event(self) -> bool:
+        """Say whether `run` returned for a watched write; the next call says no."""
+        return bool(self._lib.skimp_event(self._handle))
+
+    @property
+    def dram_counters(self) -> dict[str, int]:
+        """Counters of the DDR4 model."""
+        values = (ctypes.c_int64 * len(_DDR4_COUNTERS))()
+        self._lib.skimp_ddr4_counters(self._handle, values)
+        return dict(zip(_DDR4_COUNTERS, values))
+
     def write(self, addr: int, value: int) -> int:
         """Write a register; return the AXI response."""
         return self._answered(self._lib.skimp_write(self._handle, addr, value), addr)
@@ -138,7 +221,7 @@ class RtlSim:
         return self._answered(response, addr), value.value
 
     def run(self, max_cycles: int) -> int:
-        """Run until the interrupt or max_cycles; return the clocks run.
+        """Run until the interrupt, a watched write or max_cycles; return the clocks run.
 
         Raises
         ------

@@ -74,6 +74,8 @@ def build_shared(
     defines: tuple[str, ...] = (),
     trace: str | None = None,
     extra_sources: tuple[Path, ...] = (),
+    headers: dict[str, str] | None = None,
+    hints: str = "",
 ) -> Path:
     """Return a shared library of Verilog and a C++ file, built unless it is kept already.
 
@@ -93,6 +95,10 @@ def build_shared(
         Waves as "fst" or "vcd" (both make it slower).
     extra_sources : tuple of Path
         More Verilog files.
+    headers : dict or None
+        Texts that the C++ file includes, by name.
+    hints : str
+        Lines for a Verilator configuration file.
 
     Raises
     ------
@@ -105,6 +111,8 @@ def build_shared(
         _check_fst()
     texts = [verilog, cpp, top, repr(defines), repr(trace), version("verilator"), _MAKEFLAGS]
     texts += [path.read_text() for path in extra_sources]
+    headers = headers or {}
+    texts += [hints, *(text for pair in sorted(headers.items()) for text in pair)]
     digest = hashlib.sha256("\0".join(texts).encode()).hexdigest()[:20]
     folder = cache_dir() / "verilated" / f"{name}-{digest}"
     library = folder / "model.so"
@@ -114,6 +122,11 @@ def build_shared(
     with open(folder / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two test workers want the same build
         if not library.is_file():
+            for file, text in headers.items():
+                (folder / file).write_text(text)
+            if hints:
+                (folder / "hints.vlt").write_text("`verilator_config\n" + hints)
+                extra_sources = (*extra_sources, folder / "hints.vlt")
             _build(folder, library, verilog, top, cpp, defines, trace, extra_sources)
     return library
 

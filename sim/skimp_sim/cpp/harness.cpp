@@ -1,8 +1,9 @@
 // The accelerator with its DRAM, driven through a C interface; nothing outside runs per clock.
 //
-// DRAM is an AXI4 slave: bursts in order, several under way, a latency to the first beat, then a
-// beat a clock each way. It checks the rules that the master must keep and can stall every channel
-// at random or answer a range of addresses with an error.
+// DRAM is an AXI4 slave: bursts in order, several under way. Its times are those of a DDR4 channel
+// (ddr4.hpp) or, flat, a latency to the first beat and then a beat a clock each way. It checks the
+// rules that the master must keep and can stall every channel at random or answer a range of
+// addresses with an error.
 
 #include <cstdint>
 #include <cstdio>
@@ -12,6 +13,10 @@
 #include <vector>
 
 #include "Vskimp.h"
+#ifdef CHIP_MEMORY
+#include "Vskimp___024root.h"
+#endif
+#include "ddr4.hpp"
 #include "verilated.h"
 #if VM_TRACE_FST
 #include "verilated_fst_c.h"
@@ -28,6 +33,7 @@ namespace {
 
 constexpr uint32_t kBytes = BUS_BYTES;
 constexpr uint32_t kPage = 4096;
+constexpr uint32_t kRecord = 64;
 constexpr int kLiteClocks = 1000;
 
 struct Burst {
@@ -58,6 +64,9 @@ struct Sim {
     std::vector<uint8_t> dram;
     uint64_t cycle = 0;
     uint32_t latency = 30;
+    Ddr4Port* ddr = nullptr;  // null: flat
+    uint64_t watch_low = 0, watch_high = 0;
+    bool event = false;
     std::deque<Burst> reads, writes, answers;
     uint32_t read_beat = 0, write_beat = 0;
     bool r_valid = false, b_valid = false;
@@ -94,14 +103,17 @@ struct Sim {
 
     void tick() {
         // Outputs of the slave for this clock.
-        if (!r_valid && !reads.empty() && cycle >= reads.front().ready_at && !stalls[kR].hit()) {
-            r_valid = true;
-        }
-        if (!b_valid && !answers.empty() && cycle >= answers.front().ready_at && !stalls[kB].hit())
-            b_valid = true;
-        top.PORT(axi, arready) = !hang && reads.size() < 16 && !stalls[kAr].hit();
+        if (ddr) ddr->tick(cycle);
+        if (!r_valid && !reads.empty() && !stalls[kR].hit())
+            r_valid = ddr ? ddr->read_beat_ready() : cycle >= reads.front().ready_at;
+        if (!b_valid && !answers.empty() && !stalls[kB].hit())
+            b_valid = ddr ? ddr->write_response_ready() : cycle >= answers.front().ready_at;
+        const bool room = !ddr || ddr->can_read();
+        const bool last_beat = !writes.empty() && write_beat + 1 == writes.front().beats;
+        const bool write_room = !ddr || !(last_beat || writes.empty()) || ddr->can_write();
+        top.PORT(axi, arready) = !hang && reads.size() < 16 && room && !stalls[kAr].hit();
         top.PORT(axi, awready) = !hang && writes.size() < 16 && !stalls[kAw].hit();
-        top.PORT(axi, wready) = !hang && !stalls[kW].hit();
+        top.PORT(axi, wready) = !hang && write_room && !stalls[kW].hit();
         top.PORT(axi, rvalid) = r_valid;
         if (r_valid) {
             const Burst& b = reads.front();
@@ -148,6 +160,8 @@ struct Sim {
             const uint32_t beats = top.PORT(axi, arlen) + 1u;
             check_burst("read", top.PORT(axi, araddr), beats, top.PORT(axi, arsize), top.PORT(axi, arburst));
             reads.push_back({top.PORT(axi, araddr), beats, cycle + latency, 0});
+            if (ddr && ddr->submit_read(top.PORT(axi, araddr), beats) < 0)
+                complain("the DRAM model refused a read");
         }
         if (aw) {
             const uint32_t beats = top.PORT(axi, awlen) + 1u;
@@ -172,6 +186,11 @@ struct Sim {
                 if (bool(top.PORT(axi, wlast)) != (write_beat == front.beats)) complain("WLAST is wrong");
                 if (write_beat == front.beats) {
                     front.ready_at = cycle + latency;
+                    if (ddr && ddr->submit_write(front.addr, front.beats) < 0)
+                        complain("the DRAM model refused a write");
+                    const uint64_t end = front.addr + uint64_t(front.beats) * kBytes;
+                    if (front.addr >= watch_low && end <= watch_high && end % kRecord == 0)
+                        event = true;
                     answers.push_back(front);
                     writes.pop_front();
                     write_beat = 0;
@@ -187,6 +206,7 @@ struct Sim {
 #endif
         if (r) {
             r_valid = false;
+            if (ddr) ddr->pop_read_beat();
             if (++read_beat == reads.front().beats) {
                 reads.pop_front();
                 read_beat = 0;
@@ -194,6 +214,7 @@ struct Sim {
         }
         if (b) {
             b_valid = false;
+            if (ddr) ddr->pop_write_response();
             answers.pop_front();
         }
         ++cycle;
@@ -224,7 +245,57 @@ void skimp_destroy(void* handle) {
         delete sim->trace;
     }
 #endif
+    delete sim->ddr;
     delete sim;
+}
+
+// DDR4 timing instead of flat; values in the order of names, all of them fields of Ddr4Params.
+int skimp_ddr4(void* handle, int count, const char** names, const int64_t* values) {
+    Ddr4Params params;
+    for (int i = 0; i < count; ++i)
+        if (!params.set(names[i], values[i])) return 1;
+    auto* sim = static_cast<Sim*>(handle);
+    delete sim->ddr;
+    sim->ddr = new Ddr4Port(kBytes, params);
+    return 0;
+}
+
+// Row hits, misses, conflicts, refreshes, turnarounds, activates, column reads, column writes.
+void skimp_ddr4_counters(void* handle, int64_t* values) {
+    const auto* sim = static_cast<Sim*>(handle);
+    const Ddr4Counters none, &c = sim->ddr ? sim->ddr->counters() : none;
+    const int64_t all[] = {c.row_hits, c.row_misses, c.row_conflicts, c.refreshes,
+                           c.turnarounds, c.activates, c.reads, c.writes};
+    memcpy(values, all, sizeof all);
+}
+
+// Bytes of the activation store from `start` on; 0 where there is none.
+int skimp_chip(void* handle, uint64_t start, uint64_t count, uint8_t* bytes) {
+#ifdef CHIP_MEMORY
+    auto* sim = static_cast<Sim*>(handle);
+    for (uint64_t i = 0; i < count; ++i) {
+        const auto& beat = sim->top.rootp->CHIP_MEMORY[(start + i) / kBytes];
+        bytes[i] = reinterpret_cast<const uint8_t*>(&beat)[(start + i) % kBytes];
+    }
+    return 1;
+#else
+    (void)handle, (void)start, (void)count, (void)bytes;
+    return 0;
+#endif
+}
+
+// A write that ends a record in [low, high) makes skimp_run return.
+void skimp_watch(void* handle, uint64_t low, uint64_t high) {
+    auto* sim = static_cast<Sim*>(handle);
+    sim->watch_low = low;
+    sim->watch_high = high;
+}
+
+int skimp_event(void* handle) {
+    auto* sim = static_cast<Sim*>(handle);
+    const bool event = sim->event;
+    sim->event = false;
+    return event;
 }
 
 uint8_t* skimp_dram(void* handle) { return static_cast<Sim*>(handle)->dram.data(); }
@@ -299,11 +370,11 @@ int skimp_read(void* handle, uint32_t addr, uint32_t* value) {
     return -1;
 }
 
-// Runs until the interrupt, a violation or max_cycles; returns the clocks run.
+// Runs until the interrupt, a watched write, a violation or max_cycles; returns the clocks run.
 uint64_t skimp_run(void* handle, uint64_t max_cycles) {
     auto* sim = static_cast<Sim*>(handle);
     uint64_t n = 0;
-    while (n < max_cycles && !sim->top.irq && sim->violation.empty()) {
+    while (n < max_cycles && !sim->top.irq && !sim->event && sim->violation.empty()) {
         sim->tick();
         ++n;
     }

@@ -1,7 +1,7 @@
 """Driver: starts programs, waits, reads counters; the same on simulation and board."""
 
 from skimp.config import Config
-from skimp.isa import ERROR_HELP, Error
+from skimp.isa import ERROR_HELP, RECORD_BYTES, Error
 from skimp.regs import COUNTERS, MAGIC, VERSION, register
 from skimp_sim.driver.transport import Transport
 
@@ -45,15 +45,13 @@ class Device:
             )
         self._write("DRAM_BASE", transport.dram_base)
 
-    def run(self, address: int, *, on_layer=None, on_poll=None, limit_cycles=None) -> None:
+    def run(self, address: int, *, on_poll=None, limit_cycles=None) -> None:
         """Run a program to its END.
 
         Parameters
         ----------
         address : int
             First command, bytes from the start of the DRAM.
-        on_layer : callable or None
-            Called with layer_id and counters (dict) behind every layer.
         on_poll : callable or None
             Called with the clocks so far, now and then.
         limit_cycles : int or None
@@ -65,7 +63,7 @@ class Device:
             Stopped with an error, or not done in time.
         """
         self._write("PROGRAM_ADDR", address)
-        self._write("CTRL", self._ctrl("start", "step", "irq_enable"))
+        self._write("CTRL", self._ctrl("start", "irq_enable"))
         waited = 0
         while True:
             if not self._transport.wait(self.POLL_CYCLES):
@@ -83,10 +81,6 @@ class Device:
                 raise DeviceError(self._explain_error())
             if status & self._bit("STATUS", "done"):
                 return
-            if status & self._bit("STATUS", "paused"):
-                if on_layer is not None:
-                    on_layer(self._read("LAYER_ID"), self.counters())
-                self._write("CTRL", self._ctrl("resume", "step", "irq_enable"))
 
     def reset(self) -> None:
         """Soft reset: behind an error, before the next run."""
@@ -100,6 +94,12 @@ class Device:
             name: self._read(f"{name.upper()}_LO") | self._read(f"{name.upper()}_HI") << 32
             for name, _ in COUNTERS
         }
+
+    def record(self, address: int) -> tuple[int, dict[str, int]]:
+        """Return layer_id and counters since the start that a LAYER command wrote to DRAM."""
+        words = self._transport.dram[address : address + RECORD_BYTES].view("<u4")
+        names = [name for name, _ in COUNTERS]
+        return int(words[0]) & 0xFFFF, dict(zip(names, (int(w) for w in words[1:])))
 
     def _explain_error(self) -> str:
         code, info = self._read("ERROR"), self._read("ERROR_INFO")

@@ -34,12 +34,15 @@ class SimTransport(Transport):
     Parameters
     ----------
     sim : RtlSim
+    on_event : callable or None
+        Called when a watched write has happened (`RtlSim.watch`), with time standing still.
     """
 
     dram_base = 0
 
-    def __init__(self, sim: RtlSim):
+    def __init__(self, sim: RtlSim, *, on_event=None):
         self._sim = sim
+        self._on_event = on_event
         self.dram = sim.dram
 
     def read_register(self, offset: int) -> int:
@@ -49,5 +52,8 @@ class SimTransport(Transport):
         self._sim.write(offset, value)
 
     def wait(self, max_cycles: int) -> bool:
-        self._sim.run(max_cycles)
+        while max_cycles > 0 and not self._sim.irq:
+            max_cycles -= self._sim.run(max_cycles)
+            if self._sim.take_event() and self._on_event is not None:
+                self._on_event()
         return self._sim.irq

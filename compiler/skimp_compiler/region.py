@@ -1,0 +1,56 @@
+"""Bytes of an activation in DRAM or in the activation store: which store wrote what."""
+
+from skimp.isa import Unit
+
+__all__ = ["Region"]
+
+
+class Region:
+    """One activation's place, and the commands that filled it.
+
+    Parameters
+    ----------
+    num_blocks, height, width : int
+    older : list of Region
+        Activations whose bytes these were before.
+    """
+
+    def __init__(self, *, num_blocks: int, height: int, width: int, older=()):
+        self._shape = num_blocks, height * width
+        # Per channel block: (first pixel, pixel behind the last, store), in program order.
+        self._stores: list[list[tuple]] = [[] for _ in range(num_blocks)]
+        self._last_load = None
+        self._older = [region._last_load for region in older if region._last_load is not None]
+
+    def store(self, command, block0: int, num_blocks: int, first: int, behind: int) -> str | None:
+        """Note a store of pixels [first, behind) of some blocks.
+
+        Returns what is wrong, or None: loads of what lay here before must be over. They are, for
+        whatever is stored was computed behind all that was computed from them.
+        """
+        for load in self._older:
+            if load.owner is command.owner and (
+                command.clock[Unit.LOAD] < load.clock[Unit.LOAD]
+            ):
+                return "an activation would be overwritten while it is still read"
+        for block in range(block0, min(block0 + num_blocks, self._shape[0])):
+            stores = self._stores[block]
+            if stores and stores[-1][1] == first and stores[-1][2] is command:
+                stores[-1] = (stores[-1][0], behind, command)
+            else:
+                stores.append((first, behind, command))
+        return None
+
+    def writers(self, block0: int, num_blocks: int, first: int, behind: int) -> list:
+        """Return the last store of each block that touches pixels [first, behind)."""
+        found = {}
+        for block in range(block0, min(block0 + num_blocks, self._shape[0])):
+            for low, high, command in reversed(self._stores[block]):
+                if low < behind and first < high:
+                    found[id(command)] = command
+                    break
+        return list(found.values())
+
+    def loaded(self, command) -> None:
+        """Note a load."""
+        self._last_load = command
