@@ -13,6 +13,7 @@ os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")  # the pinned one shapes 
 from amaranth.back import verilog
 
 from skimp.config import Config, ConfigError
+from skimp.shared import collect_shared
 from skimp.top import Skimp
 
 __all__ = ["TARGETS", "to_verilog", "write_verilog"]
@@ -35,7 +36,15 @@ def to_verilog(component, *, name: str, platform=None) -> str:
     platform : object
         Handed to `elaborate`.
     """
-    text = verilog.convert(component, platform=platform, name=name, strip_internal_attrs=True)
+    waiting, done = {name: component}, {}
+    while waiting:
+        module, part = waiting.popitem()
+        with collect_shared() as shared:
+            done[module] = verilog.convert(
+                part, platform=platform, name=module, strip_internal_attrs=True
+            )
+        waiting |= {key: value for key, value in shared.items() if key not in done}
+    text = done.pop(name) + "".join(done[key] for key in sorted(done))
     return _EMPTY_INITIAL.sub("", _ZERO_INIT.sub("", text))
 
 

@@ -17,6 +17,7 @@ from skimp.isa import LoadTarget
 from skimp.mem.ram import Ram1R1W
 from skimp.pe.array import PeArray
 from skimp.pe.psum_spad import PsumSpad
+from skimp.shared import Shared
 
 __all__ = ["ComputeUnit"]
 
@@ -182,7 +183,8 @@ class ComputeUnit(wiring.Component):
         dw_issue = delay(m, act_issue, dw.latency, name="dw_issue")
 
         for i, psum in enumerate(self._psums):
-            m.submodules[f"psum_{i}"] = psum
+            name = f"skimp_psum_spad_{cfg.psum_depth}x{cfg.out_channels}"
+            m.submodules[f"psum_{i}"] = psum = Shared(psum, name=name)
             m.d.comb += [
                 psum.rd_en.eq(self.psum_rd_en[i]),
                 psum.rd_half.eq(self.psum_rd_half),

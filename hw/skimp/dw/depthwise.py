@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from skimp.config import Config
 from skimp.feed.pipe import delay
 from skimp.prim.dsp48e2 import PackedPair, PlainPair
+from skimp.shared import Shared
 
 __all__ = ["DepthwiseUnit"]
 
@@ -71,6 +72,7 @@ class DepthwiseUnit(wiring.Component):
         pixels, channels = self._config.pixels, self._config.in_channels
         depth = PackedPair.latency
         pair_class = PackedPair if self._config.packed else PlainPair
+        pair_name = "skimp_packed_pair" if self._config.packed else "skimp_plain_pair"
         valid = delay(m, self.valid, depth, name="valid")
         first = delay(m, self.first, depth, name="first", reset_less=True)
         last = delay(m, self.last, depth, name="last", reset_less=True)
@@ -85,7 +87,8 @@ class DepthwiseUnit(wiring.Component):
             idle_wgt = Signal(name=f"idle_wgt_{c}")
             m.d.comb += idle_wgt.eq(~self.valid | self.max_mode | (self.wgt[c] == 0))
             for i in range(0, pixels, 2):
-                m.submodules[f"pair_{i}_{c}"] = pair = pair_class()
+                pair = Shared(pair_class(), name=pair_name)
+                m.submodules[f"pair_{i}_{c}"] = pair
                 lanes = [i] if i + 1 == pixels else [i, i + 1]
                 zeros = Cat(self.act[lane][c] == 0 for lane in lanes).all()
                 m.d.comb += [

@@ -8,6 +8,7 @@ from amaranth.utils import exact_log2
 from skimp.config import CHAIN, Config
 from skimp.feed.pipe import delay
 from skimp.pe.chain import FIELD_BITS, PeChain, PlainChain
+from skimp.shared import Shared
 
 __all__ = ["PeArray"]
 
@@ -68,6 +69,7 @@ class PeArray(wiring.Component):
         m = Module()
         cfg = self._config
         chain_class = PeChain if cfg.packed else PlainChain
+        chain_name = "skimp_pe_chain" if cfg.packed else "skimp_plain_chain"
 
         load = Signal(CHAIN, name="load_skewed")
         swap = Signal(CHAIN, name="swap_skewed")
@@ -92,7 +94,8 @@ class PeArray(wiring.Component):
             for pair in range(cfg.out_channels // 2):
                 dots = []
                 for g, (act_bus, gate_bus) in enumerate(groups):
-                    m.submodules[f"chain_{i}_{pair}_{g}"] = chain = chain_class()
+                    chain = Shared(chain_class(), name=chain_name)
+                    m.submodules[f"chain_{i}_{pair}_{g}"] = chain
                     upper = (2 * pair + 1) * self._num_chains + g
                     lower = 2 * pair * self._num_chains + g
                     m.d.comb += [

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from skimp.config import Config
 from skimp.feed.pipe import delay
 from skimp.isa import MAX_SHIFT, Rounding
+from skimp.shared import Shared
 
 __all__ = ["MULT_CYCLES", "Requant", "RequantControl", "RequantLane"]
 
@@ -216,7 +217,8 @@ class Requant(wiring.Component):
             m.d.sync += stage.eq(controls[-1])
             controls.append(stage)
         for c in range(self._config.out_channels):
-            m.submodules[f"lane_{c}"] = lane = RequantLane()
+            lane = Shared(RequantLane(), name="skimp_requant_lane")
+            m.submodules[f"lane_{c}"] = lane
             m.d.comb += [
                 lane.acc.eq(self.acc[c]),
                 lane.bias.eq(self.bias[c]),
