@@ -9,7 +9,7 @@ _BY_RANK = {
     3: "table requantise binary mean_rows to_map".split(),
     4: (
         "table requantise conv conv depthwise pool pad pad mean transpose binary concat flatten "
-        "merge_rows softmax resize"
+        "merge_rows softmax resize conv_add conv_add conv_table add_of_adds point"
     ).split(),
 }
 
@@ -26,11 +26,18 @@ class Chain:
         self.rng = rng
         self.net = Net(rng, "chain")
         shape = (1, *(int(rng.integers(1, 12)) for _ in range(2)), int(rng.integers(1, 30)))
+        # Now and then a picture: few channels, which the host folds into a convolution.
+        self.picture = rng.random() < 0.25
+        if self.picture:
+            shape = (1, *(int(rng.integers(7, 16)) for _ in range(2)), int(rng.integers(1, 5)))
         self.live = [self.net.tensor(shape)]
 
     def graph(self):
         """Return a network of two to eight operators."""
         graph, rng = self.net.graph, self.rng
+        if self.picture:
+            x = self.live[0]
+            self.live.append(self._picture_conv(x, graph.tensors[x].shape))
         for _ in range(int(rng.integers(2, 9))):
             recent = rng.random() < 0.8
             x = self.live[-1] if recent else self.live[int(rng.integers(len(self.live)))]
@@ -83,10 +90,11 @@ class Chain:
             out = [(n - kernel) // step + 1 for n, kernel, step in sizes]
         return r, s, out, dict(stride_h=stride[0], stride_w=stride[1], padding=padding)
 
-    def _conv(self, x, shape, depthwise=False):
+    def _conv(self, x, shape, depthwise=False, k=None, window=None):
         net = self.net
-        r, s, out, attrs = self._window(shape, 5)
-        k = shape[3] if depthwise else int(self.rng.integers(1, 40))
+        r, s, out, attrs = self._window(shape, 5) if window is None else window
+        if k is None:
+            k = shape[3] if depthwise else int(self.rng.integers(1, 40))
         scales = self._scales(k)
         size = (1, r, s, k) if depthwise else (k, r, s, shape[3])
         w = net.tensor(
@@ -101,6 +109,59 @@ class Chain:
 
     def _depthwise(self, x, shape):
         return self._conv(x, shape, depthwise=True)
+
+    def _sized(self, shape, r, s, stride, padding):
+        """A window as `_window` returns it."""
+        if padding == "same":
+            out = [-(-n // step) for n, step in zip(shape[1:3], stride)]
+        else:
+            out = [(n - kernel) // step + 1 for n, kernel, step in zip(shape[1:3], (r, s), stride)]
+        return r, s, out, dict(stride_h=stride[0], stride_w=stride[1], padding=padding)
+
+    def _picture_conv(self, x, shape):
+        r, s = (int(n) for n in self.rng.integers(3, 8, 2))
+        stride = tuple(int(n) for n in self.rng.integers(1, 5, 2))
+        padding = str(self.rng.choice(["same", "valid"]))
+        return self._conv(x, shape, window=self._sized(shape, r, s, stride, padding))
+
+    def _point(self, x, shape):
+        """1x1, every second pixel."""
+        return self._conv(x, shape, window=self._sized(shape, 1, 1, (2, 2), "same"))
+
+    def _conv_add(self, x, shape):
+        """A convolution whose result is added to what is already there: fused."""
+        depthwise = bool(self.rng.integers(3) == 0)
+        r, s = (int(self.rng.integers(1, min(3, n) + 1)) for n in shape[1:3])
+        y = self._conv(
+            x, shape, depthwise=depthwise, k=None if depthwise else shape[3],
+            window=self._sized(shape, r, s, (1, 1), "same"),
+        )  # fmt: skip
+        if self.rng.integers(3) == 0:
+            self.live.append(y)  # perhaps somebody else wants it too
+        z = self.net.tensor(shape)
+        operands = (x, y) if self.rng.integers(2) else (y, x)
+        kind = str(self.rng.choice(["add", "add", "sub"]))
+        self.net.op(kind, operands, (z,), activation=self.net.activation())
+        return z
+
+    def _conv_table(self, x, shape):
+        """hard_swish or logistic behind a convolution: fused."""
+        y = self._conv(x, shape, depthwise=bool(self.rng.integers(3) == 0))
+        shape = self.net.graph.tensors[y].shape
+        if self.rng.integers(2):
+            return self._table(y, shape)
+        # LiteRT has no result where the output scale is far smaller than the input's.
+        scale = max(self.net.scale(), self.net.graph.tensors[y].scale / 64)
+        z = self.net.tensor(shape, scale=scale)
+        self.net.op("hard_swish", (y,), (z,))
+        return z
+
+    def _add_of_adds(self, x, shape):
+        """Two sums and their sum: nobody's drain has room for all of it."""
+        first, second = self._binary(x, shape), self._binary(x, shape)
+        y = self.net.tensor(shape)
+        self.net.op("add", (first, second), (y,), activation=self.net.activation())
+        return y
 
     def _pool(self, x, shape):
         r, s, out, attrs = self._window(shape, 12)

@@ -170,10 +170,40 @@ def pool_net(rng, *, kind, height, width, c, r, s, stride=(1, 1), padding="same"
     return net.done((x,), (y,))
 
 
+def _border_conv(rng):
+    """What the host folds (few channels, a kernel row), or 1x1 with a stride on odd sizes."""
+    size = lambda low, high: int(rng.integers(low, high + 1))
+    if rng.integers(2):
+        return conv_net(
+            rng,
+            height=size(3, 13),
+            width=size(7, 16),
+            c=size(1, 4),
+            k=size(1, 35),
+            r=size(1, 3),
+            s=size(3, 7),
+            stride=(size(1, 4), size(1, 4)),
+            padding=str(rng.choice(["same", "valid"])),
+        )
+    return conv_net(
+        rng,
+        height=size(0, 5) * 2 + 1,
+        width=size(0, 6) * 2 + 1,
+        c=size(1, 40),
+        k=size(1, 35),
+        r=1,
+        s=1,
+        stride=(size(1, 3), 2),
+        padding=str(rng.choice(["same", "valid"])),
+    )
+
+
 def random_net(rng, kind):
     """One operator of a kind with everything else random."""
     size = lambda high: int(rng.integers(1, high + 1))
     height, width, c = size(9), size(11), size(21)
+    if kind == "conv" and rng.integers(3) == 0:
+        return _border_conv(rng)
     if kind in ("conv", "depthwise"):
         r, s = size(min(5, height)), size(min(5, width))
         return conv_net(

@@ -6,23 +6,37 @@ from skimp.config import Config
 
 
 def random_config(rng) -> Config:
-    """Any legal configuration, small buffers more often than large ones."""
+    """Any legal configuration, small buffers more often than large ones.
+
+    The activation store is missing, holds a part of a network, or all of it.
+    """
 
     def between(low, high):
         return min(high, int(np.exp(rng.uniform(np.log(low), np.log(high + 1)))))
 
     in_channels = int(rng.choice([8, 16]))
     pixels, psum_depth = int(rng.integers(1, 17)), between(8, 256)
+    out_channels = in_channels * int(rng.integers(1, 64 // in_channels + 1))
+    widths = [
+        n
+        for n in (1, 2, 4)
+        if n <= pixels and out_channels // 8 % n == 0 and 12 * out_channels % (n * in_channels) == 0
+    ]
+    bus_words = int(rng.choice(widths))
+    steps = [n for n in range(1, bus_words + 1) if pixels % n == 0]
     return Config(
         name="random",
         pixels=pixels,
         in_channels=in_channels,
-        out_channels=in_channels * int(rng.integers(1, 64 // in_channels + 1)),
+        out_channels=out_channels,
         psum_depth=psum_depth,
         wgt_depth=between(4, 600),
         dw_wgt_depth=between(64, 600),
         ifmap_depth=between(32, 2000),
-        ofmap_depth=max(32, min(1 << 15, pixels * psum_depth * between(1, 300))),
+        ofmap_depth=max(32, min(1 << 15, -(-pixels * psum_depth * between(1, 300) // 4) * 4)),
         param_depth=between(4, 40),
+        bus_words=bus_words,
+        drain_pixels=int(rng.choice(steps)),
+        act_depth=int(rng.choice([0, between(4, 200), between(200, 20_000)])),
         queue_depth=between(2, 16),
     )
