@@ -44,7 +44,7 @@ def compile_graph(graph: Graph, config: Config) -> Program:
     constants = lowering.constants
     device = [segment for segment in lowering.segments if not isinstance(segment, Layer)]
     sizes = [emitter.size_bytes for emitter, _ in device]
-    activation_addr = constants.end + sum(-(-size // 64) * 64 for size in sizes)
+    activation_addr = constants.end + sum(constants.round_up(size) for size in sizes)
     dram_bytes = activation_addr + lowering.activations.end
     if dram_bytes > _LIMIT:
         raise ModelError(f"{graph.name}: needs {dram_bytes} bytes of DRAM; the limit is {_LIMIT}")

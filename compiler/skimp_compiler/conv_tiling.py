@@ -292,8 +292,9 @@ def _cost(spec: ConvSpec, config: Config, tiling: ConvTiling) -> float:
     else:
         load *= k_blocks
         wgt *= tiles
+    out_words = config.chip_words if output.address >= CHIP_BASE else config.bus_words
     store = output.num_blocks * (
-        output.height * output.width // config.bus_words
+        output.height * output.width // out_words
         + psum_tiles * (2 if tiling.psum_cols == output.row_words else tiling.psum_rows * 2)
     )
     dram = wgt
@@ -309,7 +310,10 @@ def _cost(spec: ConvSpec, config: Config, tiling: ConvTiling) -> float:
 def _load_cycles(spec: ConvSpec, config: Config, geometry: TileGeometry) -> int:
     """Clocks to write one channel block of a tile into the ifmap buffer."""
     cols = geometry.in_cols * (2 if spec.halve else 1)
+    words = config.load_words
+    if spec.input.address < CHIP_BASE:
+        words = min(words, config.bus_words)
     if geometry.window.stride_w > 1:
         return geometry.in_rows * cols
     padded = 2 if geometry.window.s > 1 else 0
-    return geometry.in_rows * (_ceil(cols, config.bus_words) + padded)
+    return geometry.in_rows * (_ceil(cols, words) + padded)

@@ -121,8 +121,8 @@ class Emitter:
             "wgt": Ring(config.wgt_depth),
             "dw_wgt": Ring(config.dw_wgt_depth, align=config.bus_words),
             "param": Ring(config.param_depth),
-            "ofmap": Ring(config.ofmap_depth, align=4),
-            "residual": Ring(config.ofmap_depth, align=4),
+            "ofmap": Ring(config.ofmap_depth, align=8),
+            "residual": Ring(config.ofmap_depth, align=8),
             "psum": Ring(2, align=1),
         }
 

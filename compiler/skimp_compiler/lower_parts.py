@@ -73,7 +73,7 @@ class LoweringParts:
                 user = self.graph.consumers(index)[0]
                 width = self.layouts[user.outputs[0]].width
                 channels *= fold.num_s
-            words = self.config.bus_words
+            words = self.config.chip_words
             place = TensorPlace(
                 index=index,
                 address=0,

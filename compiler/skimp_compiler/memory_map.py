@@ -4,13 +4,13 @@ import numpy as np
 
 __all__ = ["ChipMap", "MemoryMap"]
 
-_ALIGN = 64
+_ALIGN = 128
 
 
 class MemoryMap:
     """Hands out DRAM regions and collects the contents of those that are constant.
 
-    Regions are multiples of 64 bytes, so that bursts of neighbours do not share a beat.
+    Regions are multiples of 128 bytes, so that bursts of neighbours do not share a beat.
     """
 
     def __init__(self):
@@ -23,10 +23,15 @@ class MemoryMap:
         """First byte behind everything."""
         return self._next
 
+    @staticmethod
+    def round_up(size_bytes: int) -> int:
+        """Bytes that a region of that size takes."""
+        return -(-max(size_bytes, 1) // _ALIGN) * _ALIGN
+
     def reserve(self, size_bytes: int, what: str) -> int:
         """Return the address of a new region."""
         address = self._next
-        self._next += -(-max(size_bytes, 1) // _ALIGN) * _ALIGN
+        self._next += self.round_up(size_bytes)
         self.regions.append((address, size_bytes, what))
         return address
 

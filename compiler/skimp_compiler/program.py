@@ -55,7 +55,7 @@ class TensorPlace:
         Tensor number in the graph.
     address : int
         Bytes from the start of DRAM, or from CHIP_BASE on in the activation store; a multiple of
-        64.
+        128.
     height, width, channels : int
     block : int
         Channels of a block.

@@ -47,10 +47,12 @@ class Config:
     param_depth : int
         Output channel blocks of requantisation parameters on chip.
     bus_words : int
-        GLB words of one bus beat: 1, 2 or 4. DRAM, activation store, loads and stores move a beat
-        a clock.
+        GLB words of one bus beat: 1, 2 or 4. DRAM moves a beat a clock.
     drain_pixels : int
-        Pixels requantised a clock (each has out_channels lanes); at most bus_words.
+        Pixels requantised a clock (each has out_channels lanes); at most chip_words.
+    act_words : int
+        GLB words of one beat of the activation store, a power of two from bus_words to 8; 0: as
+        many as bus_words. Loads and stores on the chip move a beat a clock.
     act_depth : int
         Beats of the on-chip activation store; 0: there is none.
     queue_depth : int
@@ -79,6 +81,7 @@ class Config:
     param_depth: int
     bus_words: int = 1
     drain_pixels: int = 1
+    act_words: int = 0
     act_depth: int = 0
     queue_depth: int = 8
     burst_beats: int = 64
@@ -100,7 +103,7 @@ class Config:
                 need(
                     isinstance(value, int) and not isinstance(value, bool), field.name, "an integer"
                 )
-                lowest = 0 if field.name == "act_depth" else 1
+                lowest = 0 if field.name in ("act_depth", "act_words") else 1
                 need(value >= lowest, field.name, "positive")
         need(1 <= self.pixels <= 16, "pixels", "1 to 16")
         need(self.in_channels in (8, 16), "in_channels", "8 or 16")
@@ -115,9 +118,9 @@ class Config:
         for field in ("ifmap_depth", "ofmap_depth"):
             need(32 <= getattr(self, field) <= 1 << 15, field, "32 to 32768")
         need(
-            self.ofmap_depth >= self.pixels * self.psum_depth and self.ofmap_depth % 4 == 0,
+            self.ofmap_depth >= self.pixels * self.psum_depth and self.ofmap_depth % 8 == 0,
             "ofmap_depth",
-            f"a multiple of 4, at least pixels * psum_depth ({self.pixels * self.psum_depth})",
+            f"a multiple of 8, at least pixels * psum_depth ({self.pixels * self.psum_depth})",
         )
         need(
             self.bus_words in (1, 2, 4) and self.bus_words <= self.pixels,
@@ -130,9 +133,14 @@ class Config:
             f"such that a beat divides {self.wgt_slice_bytes} and {12 * self.out_channels} bytes",
         )
         need(
-            self.drain_pixels <= self.bus_words and self.pixels % self.drain_pixels == 0,
+            self.act_words in (0, 1, 2, 4, 8) and self.chip_words >= self.bus_words,
+            "act_words",
+            f"0, or a power of two from bus_words ({self.bus_words}) to 8",
+        )
+        need(
+            self.drain_pixels <= self.chip_words and self.pixels % self.drain_pixels == 0,
             "drain_pixels",
-            f"a divisor of pixels ({self.pixels}), at most bus_words ({self.bus_words})",
+            f"a divisor of pixels ({self.pixels}), at most act_words ({self.chip_words})",
         )
         need(self.act_depth <= 1 << 20, "act_depth", "at most 1048576")
         need(self.dw_wgt_depth >= 64, "dw_wgt_depth", "at least 64")
@@ -179,9 +187,28 @@ class Config:
         return 8 * self.bus_bytes
 
     @property
+    def chip_words(self) -> int:
+        """Words of a beat of the activation store."""
+        return self.act_words or self.bus_words
+
+    @property
+    def chip_bytes(self) -> int:
+        """Bytes of a beat of the activation store."""
+        return self.chip_words * self.in_channels
+
+    @property
+    def chip_bits(self) -> int:
+        return 8 * self.chip_bytes
+
+    @property
+    def load_words(self) -> int:
+        """Words that a load writes to the ifmap buffer in a clock."""
+        return min(self.pixels, self.chip_words)
+
+    @property
     def act_bytes(self) -> int:
         """Bytes of the activation store."""
-        return self.act_depth * self.bus_bytes
+        return self.act_depth * self.chip_bytes
 
     @property
     def ofmap_blocks(self) -> int:

@@ -354,7 +354,7 @@ COMMANDS = {
             "act_min2, act_max2; double rounding).",
             (
                 Field("num_pixels", 2, 0, 16, "pixels of the tile"),
-                Field("ofmap_base", 2, 16, 16, "first pixel on the ofmap side; a multiple of 4"),
+                Field("ofmap_base", 2, 16, 16, "first pixel on the ofmap side"),
                 Field("param_block", 3, 0, 16, "block of the parameter memory"),
                 Field("psum_half", 3, 16, 1, "half of the psum scratchpad to drain"),
                 Field("rounding", 3, 17, 2, "Rounding"),

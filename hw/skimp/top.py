@@ -80,10 +80,10 @@ class Core(wiring.Component):
         m.submodules.compute = compute = ComputeUnit(cfg)
         m.submodules.drain = drain = DrainUnit(cfg, psum_read_latency=compute.psum_read_latency)
         m.submodules.ofmap = ofmap = PixelRam(
-            cfg, depth=cfg.ofmap_depth, write_pixels=cfg.drain_pixels, read_pixels=cfg.bus_words
+            cfg, depth=cfg.ofmap_depth, write_pixels=cfg.drain_pixels, read_pixels=cfg.chip_words
         )
         m.submodules.residual = residual = PixelRam(
-            cfg, depth=cfg.ofmap_depth, write_pixels=cfg.bus_words, read_pixels=1
+            cfg, depth=cfg.ofmap_depth, write_pixels=cfg.load_words, read_pixels=1
         )
         m.submodules.store = store = StoreUnit(cfg)
 
@@ -107,7 +107,7 @@ class Core(wiring.Component):
         wiring.connect(m, seq.segments, reader.segments[0])
         wiring.connect(m, reader.beats[0], seq.beats)
         wiring.connect(m, load.segments[0], reader.segments[1])
-        wiring.connect(m, reader.beats[1], load.beats[0])
+        wiring.connect(m, reader.beats[1], load.dram_beats)
         wiring.connect(m, linear.segments, reader.segments[2])
         wiring.connect(m, reader.beats[2], linear.beats)
         plenty = (1 << 16) - 1
@@ -119,7 +119,7 @@ class Core(wiring.Component):
         if cfg.act_depth:
             m.submodules.act = act = ActStore(cfg)
             wiring.connect(m, load.segments[1], act.segments)
-            wiring.connect(m, act.beats, load.beats[1])
+            wiring.connect(m, act.beats, load.chip_beats)
             m.d.comb += [
                 act.w_en.eq(store.act_w_en),
                 act.w_addr.eq(store.act_w_addr),
@@ -151,12 +151,13 @@ class Core(wiring.Component):
         # Data
         for name in ("glb_w_count", "glb_w_row", "glb_w_bank"):
             m.d.comb += getattr(compute, name).eq(getattr(load, name))
-        for n in range(cfg.bus_words):
+        for n in range(cfg.load_words):
             m.d.comb += [
                 compute.glb_w_data[n].eq(load.glb_w_data[n]),
                 residual.w_data[n].eq(load.res_w_data[n].replicate(cfg.ofmap_blocks)),
-                store.ofmap_r_data[n].eq(ofmap.r_data[n]),
             ]
+        for n in range(cfg.chip_words):
+            m.d.comb += store.ofmap_r_data[n].eq(ofmap.r_data[n])
         for n in range(cfg.drain_pixels):
             m.d.comb += ofmap.w_data[n].eq(drain.ofmap_w_data[n])
         m.d.comb += [

@@ -234,8 +234,9 @@ class FunctionalModel:
             + np.arange(f.seg_count)[None, :] * f.seg_stride
         )
         at = starts[:, :, None] + np.arange(f.seg_words) * cfg.word_bytes
-        skip = starts % cfg.bus_bytes // cfg.word_bytes
-        return at.reshape(-1), int((-(-(skip + f.seg_words) // cfg.bus_words)).sum())
+        words = cfg.chip_words if f.dram_addr >= CHIP_BASE else cfg.bus_words
+        skip = starts % (words * cfg.word_bytes) // cfg.word_bytes
+        return at.reshape(-1), int((-(-(skip + f.seg_words) // words)).sum())
 
     def _load(self, f) -> np.ndarray:
         """Return the words that a load reads as int8 rows; counts them."""

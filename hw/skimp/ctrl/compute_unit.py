@@ -61,10 +61,10 @@ class ComputeUnit(wiring.Component):
                 "post": Out(16),
                 "idle": Out(1),
                 "waiting": Out(1),
-                "glb_w_count": In(range(config.bus_words + 1)),
+                "glb_w_count": In(range(config.load_words + 1)),
                 "glb_w_row": In(ROW_BITS),
                 "glb_w_bank": In(BANK_BITS),
-                "glb_w_data": In(config.word_bits).array(config.bus_words),
+                "glb_w_data": In(config.word_bits).array(config.load_words),
                 "lin_w_en": In(1),
                 "lin_w_target": In(2),
                 "lin_w_addr": In(24),
@@ -125,7 +125,7 @@ class ComputeUnit(wiring.Component):
             dw_wgt_spad.w_addr.eq(self.lin_w_addr),
             dw_wgt_spad.w_data.eq(self.lin_w_data),
         ]
-        for n in range(cfg.bus_words):
+        for n in range(cfg.load_words):
             m.d.comb += glb.w_data[n].eq(self.glb_w_data[n])
         for n in range(slice_beats):
             here = self.lin_w_addr % slice_beats == n

@@ -38,7 +38,7 @@ class LoadWriter(wiring.Component):
     Members
     -------
     command : In(stream)
-    level : In, words : In(word_bits).array(bus_words), take : Out
+    level : In, words : In(word_bits).array(load_words), take : Out
         Words from the queue: how many there are, the oldest ones, how many are taken.
     post : Out(16)
         Semaphores of a command whose last word is being written.
@@ -49,7 +49,7 @@ class LoadWriter(wiring.Component):
 
     Notes
     -----
-    *Throughput*: up to bus_words words of a row a clock (one where stride_w is above 1), padding
+    *Throughput*: up to load_words words of a row a clock (one where stride_w is above 1), padding
     and data apart; `gap_cycles` clocks between commands.
     """
 
@@ -57,7 +57,7 @@ class LoadWriter(wiring.Component):
 
     def __init__(self, config: Config, *, fifo_words: int):
         self._config = config
-        words = config.bus_words
+        words = config.load_words
         super().__init__(
             {
                 "command": In(stream.Signature(COMMAND_BITS)),
@@ -79,7 +79,7 @@ class LoadWriter(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         cfg = self._config
-        lanes = cfg.bus_words
+        lanes = cfg.load_words
         command = Signal(COMMAND_BITS, reset_less=True)
         ifmap = view(command, Opcode.LOAD_IFMAP)
         residual = view(command, Opcode.LOAD_RESIDUAL)
@@ -100,7 +100,7 @@ class LoadWriter(wiring.Component):
         there, last = Signal(), Signal()
         most = Signal(range(lanes + 1))
         m.d.comb += [
-            most.eq(Mux(strided, 1, lanes)),
+            most.eq(Mux(strided, 1, Mux(halve, lanes - lanes % 2 if lanes > 1 else 1, lanes))),
             count.eq(Mux(left < most, left, most)),
             last.eq(left <= most),
             there.eq(self.level >= count),
@@ -288,8 +288,9 @@ class LoadUnit(wiring.Component):
     Members
     -------
     command : In(stream), post : Out(16), idle : Out(1)
-    segments : Out(stream(SegmentLayout)).array(2), beats : In(stream(bus_bits)).array(2)
-        DRAM, activation store.
+    segments : Out(stream(SegmentLayout)).array(2)
+        To DRAM, to the activation store.
+    dram_beats : In(stream(bus_bits)), chip_beats : In(stream(chip_bits))
     room : Out(16)
         Beats from DRAM that can come now.
     glb_w_*, res_w_* : Out
@@ -299,7 +300,7 @@ class LoadUnit(wiring.Component):
     def __init__(self, config: Config):
         self._config = config
         self._fifo_beats = max(16, 2 * config.burst_beats)
-        self._writer = LoadWriter(config, fifo_words=self._fifo_beats * config.bus_words)
+        self._writer = LoadWriter(config, fifo_words=self._fifo_beats * config.chip_words)
         writes = {
             name: member
             for name, member in self._writer.signature.members.items()
@@ -310,7 +311,8 @@ class LoadUnit(wiring.Component):
             {
                 "command": In(stream.Signature(COMMAND_BITS)),
                 "segments": Out(stream.Signature(SegmentLayout)).array(2),
-                "beats": In(stream.Signature(config.bus_bits)).array(2),
+                "dram_beats": In(stream.Signature(config.bus_bits)),
+                "chip_beats": In(stream.Signature(config.chip_bits)),
                 "room": Out(16),
                 "post": Out(16),
                 "idle": Out(1),
@@ -321,7 +323,7 @@ class LoadUnit(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         cfg = self._config
-        lanes = cfg.bus_words
+        lanes = cfg.chip_words
         m.submodules.requests = requests = LoadRequests(cfg)
         m.submodules.writer = writer = self._writer
         m.submodules.fifo = fifo = WordFifo(cfg, num_beats=self._fifo_beats)
@@ -351,37 +353,37 @@ class LoadUnit(wiring.Component):
         left, first = Signal(24), Signal(range(max(lanes, 2)))
         in_beat, count = Signal(range(lanes + 1)), Signal(range(lanes + 1))
         valid, take, last = Signal(), Signal(), Signal()
-        beat = Signal(cfg.bus_bits)
+        beat = Signal(cfg.chip_bits)
         m.d.comb += [
             run.as_value().eq(runs.r_data),
             left.eq(Mux(inside, words_left, run.words)),
             first.eq(Mux(inside, 0, run.skip) if lanes > 1 else 0),
-            in_beat.eq(lanes - first),
+            in_beat.eq(Mux(run.chip, lanes, cfg.bus_words) - first),
             last.eq(left <= in_beat),
             count.eq(Mux(last, left, in_beat)),
-            valid.eq(Mux(run.chip, self.beats[1].valid, self.beats[0].valid)),
-            beat.eq(Mux(run.chip, self.beats[1].payload, self.beats[0].payload)),
+            valid.eq(Mux(run.chip, self.chip_beats.valid, self.dram_beats.valid)),
+            beat.eq(Mux(run.chip, self.chip_beats.payload, self.dram_beats.payload)),
             take.eq(runs.r_rdy & (fifo.room_words >= lanes)),
-            self.beats[0].ready.eq(take & ~run.chip),
-            self.beats[1].ready.eq(take & run.chip),
+            self.dram_beats.ready.eq(take & ~run.chip),
+            self.chip_beats.ready.eq(take & run.chip),
             fifo.w_first.eq(first),
             fifo.w_count.eq(Mux(take & valid, count, 0)),
             fifo.w_data.eq(beat),
             runs.r_en.eq(take & valid & last),
-            self.room.eq(fifo.room_words >> (lanes.bit_length() - 1)),
+            self.room.eq(fifo.room_words >> (cfg.bus_words.bit_length() - 1)),
             writer.level.eq(fifo.level),
             fifo.r_count.eq(writer.take),
         ]
         with m.If(take & valid):
             m.d.sync += [inside.eq(~last), words_left.eq(left - count)]
-        for n in range(lanes):
+        for n in range(cfg.load_words):
             m.d.comb += writer.words[n].eq(fifo.r_data[n])
 
         m.d.comb += self.post.eq(writer.post)
         for name in self._writes:
             ours, theirs = getattr(self, name), getattr(writer, name)
             if name.endswith("_data"):
-                m.d.comb += [ours[n].eq(theirs[n]) for n in range(lanes)]
+                m.d.comb += [ours[n].eq(theirs[n]) for n in range(cfg.load_words)]
             else:
                 m.d.comb += ours.eq(theirs)
         m.d.comb += self.idle.eq(

@@ -15,7 +15,7 @@ __all__ = ["LoadRequests", "WordRunLayout"]
 
 def WordRunLayout(config):
     """Words that a segment's beats hold: the first one's place in its beat, how many, the source."""
-    return data.StructLayout({"skip": ceil_log2(max(config.bus_words, 2)), "words": 24, "chip": 1})
+    return data.StructLayout({"skip": ceil_log2(max(config.chip_words, 2)), "words": 24, "chip": 1})
 
 
 class LoadRequests(wiring.Component):
@@ -58,21 +58,18 @@ class LoadRequests(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         cfg = self._config
-        word_shift, beat_shift = ceil_log2(cfg.word_bytes), ceil_log2(cfg.bus_bytes)
+        word_shift = ceil_log2(cfg.word_bytes)
         command = Signal(COMMAND_BITS, reset_less=True)
         # LOAD_RESIDUAL has its source in the same fields.
         load = view(command, Opcode.LOAD_IFMAP)
         segment, block = Signal(16), Signal(16)
         addr = Signal(32, reset_less=True)
         block_addr = Signal(32, reset_less=True)
-        skip = Signal(ceil_log2(max(cfg.bus_words, 2)))
-        beats = Signal(24)
+        skip = Signal(ceil_log2(max(cfg.chip_words, 2)))
         chip = Signal()
         valid, ready = Signal(), Signal()
         m.d.comb += [
             self.pending.payload.eq(command),
-            skip.eq(addr[word_shift:beat_shift]),
-            beats.eq((load.seg_words + skip + (cfg.bus_words - 1)) >> (beat_shift - word_shift)),
             chip.eq(load.dram_addr[31]),
             ready.eq(self.runs.ready & Mux(chip, self.segments[1].ready, self.segments[0].ready)),
             self.runs.valid.eq(valid & ready),
@@ -80,10 +77,16 @@ class LoadRequests(wiring.Component):
             self.runs.payload.words.eq(load.seg_words),
             self.runs.payload.chip.eq(chip),
         ]
-        for k in range(2):
+        for k, words in enumerate((cfg.bus_words, cfg.chip_words)):
+            beat_shift = word_shift + ceil_log2(words)
+            skipped = addr[word_shift:beat_shift]
+            with m.If(chip == k):
+                m.d.comb += skip.eq(skipped)
             m.d.comb += [
                 self.segments[k].valid.eq(valid & self.runs.ready & (chip == k)),
-                self.segments[k].payload.beats.eq(beats),
+                self.segments[k].payload.beats.eq(
+                    (load.seg_words + skipped + (words - 1)) >> ceil_log2(words)
+                ),
                 self.segments[k].payload.addr.eq(
                     Cat(Const(0, beat_shift), addr[beat_shift:31], Const(0, 1))
                 ),

@@ -37,10 +37,10 @@ class StoreUnit(wiring.Component):
         To DRAM.
     writer_sent, writer_answered : In(8)
         Bursts of the write master.
-    act_w_en, act_w_addr, act_w_data : Out
+    act_w_en, act_w_addr, act_w_data : Out(chip_bits)
         To the activation store.
     ofmap_r_en, ofmap_r_pixel, ofmap_r_blocks : Out
-    ofmap_r_data : In(8 * out_channels).array(bus_words)
+    ofmap_r_data : In(8 * out_channels).array(chip_words)
         One clock after ofmap_r_en.
     record : In(8 * RECORD_BYTES - 32)
         Counters, 32 bits each; `layer_id` goes before them.
@@ -63,13 +63,13 @@ class StoreUnit(wiring.Component):
                 "beats": Out(stream.Signature(WriteBeatLayout(config))),
                 "writer_sent": In(8),
                 "writer_answered": In(8),
-                "act_w_en": Out(config.bus_words),
+                "act_w_en": Out(config.chip_words),
                 "act_w_addr": Out(32),
-                "act_w_data": Out(config.bus_bits),
+                "act_w_data": Out(config.chip_bits),
                 "ofmap_r_en": Out(1),
                 "ofmap_r_pixel": Out(16),
                 "ofmap_r_blocks": Out(config.ofmap_blocks),
-                "ofmap_r_data": In(8 * config.out_channels).array(config.bus_words),
+                "ofmap_r_data": In(8 * config.out_channels).array(config.chip_words),
                 "record": In(8 * RECORD_BYTES - 32),
                 "layer_id": Out(16),
             }
@@ -78,8 +78,9 @@ class StoreUnit(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         cfg = self._config
-        lanes = cfg.bus_words
-        word_shift, beat_shift = ceil_log2(cfg.word_bytes), ceil_log2(cfg.bus_bytes)
+        lanes = cfg.chip_words
+        word_shift = ceil_log2(cfg.word_bytes)
+        bus_shift, chip_shift = ceil_log2(cfg.bus_bytes), ceil_log2(cfg.chip_bytes)
         command = Signal(COMMAND_BITS, reset_less=True)
         store, layer = view(command, Opcode.STORE), view(command, Opcode.LAYER)
 
@@ -92,7 +93,7 @@ class StoreUnit(wiring.Component):
         arrived = delay(m, read, 1, name="arrived", reset_less=True)
         arrived_en = delay(m, read_en, 1, name="arrived_en")
         out_layout = data.StructLayout(
-            {"beat": WriteBeatLayout(cfg), "addr": 32, "chip": 1, "stored": 1}
+            {"data": cfg.chip_bits, "words": lanes, "end": 1, "addr": 32, "chip": 1, "stored": 1}
         )
         m.submodules.queue = queue = SyncFIFOBuffered(
             width=Shape.cast(out_layout).width, depth=_QUEUED_BEATS
@@ -117,9 +118,9 @@ class StoreUnit(wiring.Component):
         nth = Signal(4)
         m.d.comb += [
             chip.eq(store.dram_addr[31]),
-            skip.eq(seg_addr[word_shift:beat_shift]),
-            beats.eq((store.seg_words + skip + (lanes - 1)) >> (beat_shift - word_shift)),
-            in_beat.eq(lanes - Mux(first, skip, 0)),
+            skip.eq(Mux(chip, seg_addr[word_shift:chip_shift], seg_addr[word_shift:bus_shift])),
+            beats.eq((store.seg_words + skip + (cfg.bus_words - 1)) >> (bus_shift - word_shift)),
+            in_beat.eq(Mux(chip, lanes, cfg.bus_words) - Mux(first, skip, 0)),
             last_beat.eq(left <= in_beat),
             count.eq(Mux(last_beat, left, in_beat)),
             last_seg.eq(seg + 1 == store.seg_count),
@@ -162,7 +163,7 @@ class StoreUnit(wiring.Component):
                 m.d.comb += [
                     self.segments.valid.eq(~chip),
                     self.segments.payload.addr.eq(
-                        Cat(Const(0, beat_shift), seg_addr[beat_shift:31], Const(0, 1))
+                        Cat(Const(0, bus_shift), seg_addr[bus_shift:31], Const(0, 1))
                     ),
                     self.segments.payload.beats.eq(beats),
                 ]
@@ -186,7 +187,7 @@ class StoreUnit(wiring.Component):
                         left.eq(left - count),
                         pixel.eq(pixel + count),
                         first.eq(0),
-                        addr.eq(addr + cfg.bus_bytes),
+                        addr.eq(addr + Mux(chip, cfg.chip_bytes, cfg.bus_bytes)),
                     ]
                     with m.If(last_beat):
                         m.d.sync += [seg.eq(seg + 1), seg_addr.eq(seg_addr + store.seg_stride)]
@@ -230,8 +231,8 @@ class StoreUnit(wiring.Component):
         stored = delay(m, posts[Semaphore.STORED], 1, name="stored")
         entry, head = Signal(out_layout), Signal(out_layout)
         m.d.comb += [
-            entry.beat.words.eq(arrived.words),
-            entry.beat.end.eq(arrived.end),
+            entry.words.eq(arrived.words),
+            entry.end.eq(arrived.end),
             entry.addr.eq(arrived.addr),
             entry.chip.eq(arrived.chip),
             entry.stored.eq(stored),
@@ -244,25 +245,27 @@ class StoreUnit(wiring.Component):
             with m.Switch(arrived.block):
                 for k in range(cfg.ofmap_blocks):
                     with m.Case(k):
-                        m.d.comb += entry.beat.data.word_select(n, cfg.word_bits).eq(
+                        m.d.comb += entry.data.word_select(n, cfg.word_bits).eq(
                             pixel_bytes.word_select(k, cfg.word_bits)
                         )
         with m.If(arrived.record):
-            m.d.comb += entry.beat.data.eq(snapshot.word_select(arrived.nth, cfg.bus_bits))
+            m.d.comb += entry.data.eq(snapshot.word_select(arrived.nth, cfg.bus_bits))
 
         m.submodules.tickets = tickets = SyncFIFOBuffered(width=9, depth=_TICKETS)
         gone = Signal()
         m.d.comb += [
-            self.beats.payload.eq(head.beat),
+            self.beats.payload.data.eq(head.data),
+            self.beats.payload.words.eq(head.words),
+            self.beats.payload.end.eq(head.end),
             self.beats.valid.eq(queue.r_rdy & ~head.chip & tickets.w_rdy),
             self.act_w_addr.eq(Cat(head.addr[:31], Const(0, 1))),
-            self.act_w_data.eq(head.beat.data),
+            self.act_w_data.eq(head.data),
             gone.eq(
                 queue.r_rdy & tickets.w_rdy & Mux(head.chip, 1, self.beats.ready)
             ),
             queue.r_en.eq(gone),
-            self.act_w_en.eq(Mux(gone & head.chip, head.beat.words, 0)),
-            tickets.w_en.eq(gone & head.beat.end),
+            self.act_w_en.eq(Mux(gone & head.chip, head.words, 0)),
+            tickets.w_en.eq(gone & head.end),
             tickets.w_data.eq(Cat((self.writer_sent + ~head.chip)[:8], head.stored)),
         ]
         ahead = Signal(8)

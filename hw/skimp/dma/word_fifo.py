@@ -11,38 +11,38 @@ __all__ = ["WordFifo"]
 
 
 class WordFifo(wiring.Component):
-    """First in, first out, in words; pushes and pops take up to bus_words of them a clock.
+    """First in, first out, in words; pushes take up to chip_words of them a clock, pops up to load_words.
 
     Parameters
     ----------
     config : Config
     num_beats : int
-        Room, in beats; a power of two.
+        Room, in beats of the activation store; a power of two.
 
     Members
     -------
     w_first : In, w_count : In
         First valid word of `w_data` and number of valid words; 0: nothing is pushed. The caller
         keeps to the room.
-    w_data : In(bus_bits)
+    w_data : In(chip_bits)
     room_words : Out
         Words that can be pushed.
     r_count : In
         Words taken in this clock, at most `level`.
     level : Out
         Words that can be taken.
-    r_data : Out(word_bits).array(bus_words)
+    r_data : Out(word_bits).array(load_words)
         The oldest words; those beyond `level` mean nothing.
 
     Notes
     -----
-    *Latency*: 1 clock from push to level. *Resources*: bus_words LUT RAMs and two rotators.
+    *Latency*: 1 clock from push to level. *Resources*: chip_words LUT RAMs and two rotators.
     """
 
     def __init__(self, config: Config, *, num_beats: int):
         self._config = config
         self._num_beats = num_beats
-        words = config.bus_words
+        words = config.chip_words
         self._capacity = num_beats * words
         if num_beats < 2 or num_beats & (num_beats - 1):
             raise ValueError(f"num_beats must be a power of two above 1, not {num_beats!r}")
@@ -50,18 +50,18 @@ class WordFifo(wiring.Component):
             {
                 "w_first": In(range(max(words, 2))),
                 "w_count": In(range(words + 1)),
-                "w_data": In(config.bus_bits),
+                "w_data": In(config.chip_bits),
                 "room_words": Out(range(self._capacity + 1), init=self._capacity),
-                "r_count": In(range(words + 1)),
+                "r_count": In(range(config.load_words + 1)),
                 "level": Out(range(self._capacity + 1)),
-                "r_data": Out(config.word_bits).array(words),
+                "r_data": Out(config.word_bits).array(config.load_words),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
         cfg = self._config
-        lanes, bits = cfg.bus_words, cfg.word_bits
+        lanes, bits = cfg.chip_words, cfg.word_bits
         shift = ceil_log2(lanes)
         w_ptr = Signal(ceil_log2(self._capacity))
         r_ptr = Signal(ceil_log2(self._capacity))
@@ -92,7 +92,7 @@ class WordFifo(wiring.Component):
                 read.addr.eq((r_ptr >> shift) + (r_bank > b if shift else 0)),
             ]
             words.append(read.data)
-        for n in range(lanes):
+        for n in range(cfg.load_words):
             if not shift:
                 m.d.comb += self.r_data[0].eq(words[0])
                 continue

@@ -13,7 +13,7 @@ __all__ = ["IfmapGlb"]
 
 
 class IfmapGlb(wiring.Component):
-    """Banked ifmap buffer: up to bus_words neighbours a clock in, a word for each pixel lane out.
+    """Banked ifmap buffer: up to load_words neighbours a clock in, a word for each pixel lane out.
 
     Lane i reads bank (bank + i) mod pixels: two lanes never want the same bank, so nothing stalls.
 
@@ -27,7 +27,7 @@ class IfmapGlb(wiring.Component):
         Words written in this clock, to neighbouring addresses; 0: none.
     w_row : In(16), w_bank : In(4)
         Where the first one goes.
-    w_data : In(word_bits).array(bus_words)
+    w_data : In(word_bits).array(load_words)
         Words of in_channels bytes, channel 0 lowest.
     bank : In(4)
         Bank of lane 0.
@@ -52,10 +52,10 @@ class IfmapGlb(wiring.Component):
         pixels, bits = config.pixels, config.word_bits
         super().__init__(
             {
-                "w_count": In(range(config.bus_words + 1)),
+                "w_count": In(range(config.load_words + 1)),
                 "w_row": In(ROW_BITS),
                 "w_bank": In(BANK_BITS),
-                "w_data": In(bits).array(config.bus_words),
+                "w_data": In(bits).array(config.load_words),
                 "bank": In(BANK_BITS),
                 "row": In(ROW_BITS).array(pixels),
                 "lane_en": In(pixels),
@@ -86,7 +86,7 @@ class IfmapGlb(wiring.Component):
                 ram.r_addr.eq(bank_row),
             ]
             # Word n of a run goes to bank w_bank + n, in the next row behind the last bank.
-            for n in range(self._config.bus_words):
+            for n in range(self._config.load_words):
                 with m.If((self.w_bank == (b - n) % pixels) & (self.w_count > n)):
                     m.d.comb += [
                         ram.w_en.eq(1),

@@ -17,7 +17,7 @@ _QUEUED_BEATS = 6
 
 
 class ActStore(wiring.Component):
-    """One memory of bus beats: a beat a clock in, a beat a clock out.
+    """One memory of beats: a beat a clock in, a beat a clock out.
 
     Parameters
     ----------
@@ -26,9 +26,9 @@ class ActStore(wiring.Component):
 
     Members
     -------
-    segments : In(stream(SegmentLayout)), beats : Out(stream(bus_bits))
+    segments : In(stream(SegmentLayout)), beats : Out(stream(chip_bits))
         Runs of beats to read, and their data in order.
-    w_en : In(bus_words), w_addr : In(32), w_data : In(bus_bits)
+    w_en : In(chip_words), w_addr : In(32), w_data : In(chip_bits)
         Words of a beat to write; byte address.
     idle : Out(1)
         Nothing to read is under way.
@@ -36,7 +36,7 @@ class ActStore(wiring.Component):
     Notes
     -----
     *Latency*: 4 clocks from a segment to its first beat. *Throughput*: a beat a clock; one clock
-    between segments. *Resources*: act_depth x bus_bytes, meant for URAM.
+    between segments. *Resources*: act_depth x chip_bytes, meant for URAM.
     """
 
     def __init__(self, config: Config):
@@ -44,10 +44,10 @@ class ActStore(wiring.Component):
         super().__init__(
             {
                 "segments": In(stream.Signature(SegmentLayout)),
-                "beats": Out(stream.Signature(config.bus_bits)),
-                "w_en": In(config.bus_words),
+                "beats": Out(stream.Signature(config.chip_bits)),
+                "w_en": In(config.chip_words),
                 "w_addr": In(32),
-                "w_data": In(config.bus_bits),
+                "w_data": In(config.chip_bits),
                 "idle": Out(1),
             }
         )
@@ -55,11 +55,11 @@ class ActStore(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         cfg = self._config
-        shift = ceil_log2(cfg.bus_bytes)
+        shift = ceil_log2(cfg.chip_bytes)
         m.submodules.ram = ram = Ram1R1W(
-            width=cfg.bus_bits, depth=cfg.act_depth, granularity=cfg.word_bits, ram_style="ultra"
+            width=cfg.chip_bits, depth=cfg.act_depth, granularity=cfg.word_bits, ram_style="ultra"
         )
-        m.submodules.queue = queue = SyncFIFOBuffered(width=cfg.bus_bits, depth=_QUEUED_BEATS)
+        m.submodules.queue = queue = SyncFIFOBuffered(width=cfg.chip_bits, depth=_QUEUED_BEATS)
         addr = Signal(ceil_log2(cfg.act_depth), reset_less=True)
         beats_left = Signal(24)
         reading = Signal()

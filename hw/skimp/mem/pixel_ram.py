@@ -14,16 +14,16 @@ __all__ = ["PixelRam"]
 class PixelRam(wiring.Component):
     """Pixels of out_channels bytes; ofmap side of the GLB, and residual buffer.
 
-    Pixel p lies in bank p mod bus_words; each bank has a memory for every channel block, so that
-    any run of up to bus_words neighbours is read or written at once.
+    Pixel p lies in bank p mod chip_words; each bank has a memory for every channel block, so that
+    any run of up to chip_words neighbours is read or written at once.
 
     Parameters
     ----------
     config : Config
     depth : int
-        Pixels; a multiple of bus_words.
+        Pixels; a multiple of chip_words.
     write_pixels, read_pixels : int
-        Longest run, at most bus_words.
+        Longest run, at most chip_words.
 
     Members
     -------
@@ -41,7 +41,7 @@ class PixelRam(wiring.Component):
     read_latency = 1
 
     def __init__(self, config: Config, *, depth: int, write_pixels: int, read_pixels: int):
-        self._banks = config.bus_words
+        self._banks = config.chip_words
         if depth % self._banks or depth <= 0:
             raise ValueError(f"depth must be a multiple of {self._banks}, not {depth!r}")
         for name, value in (("write_pixels", write_pixels), ("read_pixels", read_pixels)):

@@ -112,7 +112,7 @@ class RtlSim:
         cpp = files("skimp_sim").joinpath("cpp")
         defines, hints = [f"BUS_BYTES={config.bus_bytes}"], ""
         if config.act_depth:
-            defines.append(f"CHIP_MEMORY={_CHIP_MEMORY}")
+            defines += [f"CHIP_MEMORY={_CHIP_MEMORY}", f"CHIP_BYTES={config.chip_bytes}"]
             hints = f'public_flat_rd -module "{_CHIP_MODULE}" -var "memory"\n'
         library = build_shared(
             top_verilog(config),

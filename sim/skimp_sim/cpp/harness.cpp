@@ -274,8 +274,8 @@ int skimp_chip(void* handle, uint64_t start, uint64_t count, uint8_t* bytes) {
 #ifdef CHIP_MEMORY
     auto* sim = static_cast<Sim*>(handle);
     for (uint64_t i = 0; i < count; ++i) {
-        const auto& beat = sim->top.rootp->CHIP_MEMORY[(start + i) / kBytes];
-        bytes[i] = reinterpret_cast<const uint8_t*>(&beat)[(start + i) % kBytes];
+        const auto& beat = sim->top.rootp->CHIP_MEMORY[(start + i) / CHIP_BYTES];
+        bytes[i] = reinterpret_cast<const uint8_t*>(&beat)[(start + i) % CHIP_BYTES];
     }
     return 1;
 #else
