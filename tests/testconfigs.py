@@ -9,15 +9,24 @@ from skimp.configs import PRESETS
 ODD = dataclasses.replace(
     PRESETS["small"], name="odd", pixels=3, out_channels=16, psum_depth=9, wgt_depth=40,
     dw_wgt_depth=64, ifmap_depth=100, ofmap_depth=64, param_depth=4, queue_depth=3, burst_beats=8,
-    reads_outstanding=2, writes_outstanding=2, watchdog_cycles=4096, packed=False,
+    reads_outstanding=2, writes_outstanding=2, watchdog_cycles=4096, packed=False, bus_words=1,
+    drain_pixels=1, act_depth=0,
 )  # fmt: skip
 """Lanes that divide nothing, buffers that hold next to nothing, one product per multiplier."""
 
 WIDE = dataclasses.replace(
     PRESETS["zcu104"], name="wide", pixels=2, out_channels=16, psum_depth=8, wgt_depth=64,
-    dw_wgt_depth=64, ifmap_depth=128, ofmap_depth=32, param_depth=4, burst_beats=16,
+    dw_wgt_depth=64, ifmap_depth=128, ofmap_depth=32, param_depth=4, burst_beats=16, bus_words=2,
+    drain_pixels=2, act_depth=256, reads_outstanding=4,
 )  # fmt: skip
-"""Two chains a pixel, a 128-bit bus."""
+"""Two chains a pixel, a 256-bit bus, an activation store."""
+
+QUAD = dataclasses.replace(
+    PRESETS["small"], name="quad", pixels=5, out_channels=32, psum_depth=8, wgt_depth=40,
+    dw_wgt_depth=64, ifmap_depth=100, ofmap_depth=48, param_depth=4, burst_beats=8, bus_words=4,
+    act_depth=40, reads_outstanding=3, writes_outstanding=3, drain_pixels=1,
+)  # fmt: skip
+"""Four words a beat over five lanes, depths that are no powers of two."""
 
 
 def on_rtl(*configs):

@@ -14,39 +14,68 @@ BACKENDS = ["pysim", pytest.param("verilator", marks=pytest.mark.verilog)]
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("pixels", [1, 3, 4, 6])
-def test_lanes_read_what_was_written(pixels, backend):
-    seed = 40 + pixels
+@pytest.mark.parametrize(
+    ("pixels", "words"), [(1, 1), (3, 1), (6, 1), (2, 2), (3, 2), (4, 4), (5, 4), (16, 4)]
+)
+def test_lanes_read_what_was_written(pixels, words, backend):
+    """Runs of any length from any place, over the end of a row: each word lands in its own place.
+
+    Runs overlap and come in any order, so a word too many shows where a later read looks.
+    """
+    seed = 40 + pixels + 100 * words
     rng = random.Random(seed)
-    config = dataclasses.replace(PRESETS["small"], pixels=pixels, ifmap_depth=37)
+    config = dataclasses.replace(
+        PRESETS["small"], pixels=pixels, out_channels=32, ifmap_depth=37, bus_words=words
+    )
     dut = IfmapGlb(config)
-    memory = {}
+    size = 37 * pixels
+    memory = [None] * size
     vectors, expected = [], []
-    for row in range(37):
-        for bank in range(pixels):
-            memory[row, bank] = rng.getrandbits(config.bus_bits)
-            vectors.append(
-                dict(w_en=1, w_row=row, w_bank=bank, w_data=memory[row, bank], lane_en=0)
-            )
-            expected.append(None)
-    for _ in range(200):
-        bank, enabled = rng.randrange(pixels), rng.getrandbits(pixels)
-        rows = [rng.randrange(37) for _ in range(pixels)]
+
+    def write(first, count):
+        values = [rng.getrandbits(config.word_bits) for _ in range(words)]
+        memory[first : first + count] = values[:count]
         vectors.append(
-            dict(w_en=0, bank=bank, lane_en=enabled, **{f"row__{i}": r for i, r in enumerate(rows)})
-        )
-        expected.append(
-            {
-                f"data__{i}": memory[rows[i], (bank + i) % pixels]
-                for i in range(pixels)
-                if enabled >> i & 1
-            }
-        )
+            dict(
+                w_count=count, w_row=first // pixels, w_bank=first % pixels, lane_en=0,
+                **{f"w_data__{n}": v for n, v in enumerate(values)},
+            )
+        )  # fmt: skip
+        expected.append({})
+
+    for first in range(size):
+        write(first, 1)
+    for _ in range(300):
+        first = rng.choice([0, size - 1, rng.randrange(size)])
+        write(first, rng.randint(0, min(words, size - first)))
+    for sweep in range(2):
+        for n in range(200):
+            bank, enabled = rng.randrange(pixels), rng.getrandbits(pixels)
+            # The first clocks look at every word once.
+            rows = [n if n < 37 and not sweep else rng.randrange(37) for _ in range(pixels)]
+            if n < 37 and not sweep:
+                enabled = (1 << pixels) - 1
+            vectors.append(
+                dict(
+                    w_count=0, bank=bank, lane_en=enabled,
+                    **{f"row__{i}": r for i, r in enumerate(rows)},
+                )
+            )  # fmt: skip
+            expected.append(
+                {
+                    f"data__{i}": memory[rows[i] * pixels + (bank + i) % pixels]
+                    for i in range(pixels)
+                    if enabled >> i & 1
+                }
+            )
+        for _ in range(100 if not sweep else 0):
+            first = rng.randrange(size)
+            write(first, rng.randint(0, min(words, size - first)))
     vectors += [dict(lane_en=0)] * dut.latency
     results = run_vectors(dut, vectors, [f"data__{i}" for i in range(pixels)], backend=backend)
     checked = 0
     for n, want in enumerate(expected):
-        for name, value in (want or {}).items():
+        for name, value in want.items():
             assert results[n + dut.latency][name] == value, f"seed {seed} clock {n} {name}"
             checked += 1
     assert checked > 50

@@ -1,0 +1,123 @@
+"""Memory of pixels against a table: runs of neighbours in and out, blocks apart, rows that wrap."""
+
+import dataclasses
+import random
+
+import pytest
+from testconfigs import ODD, QUAD, WIDE
+
+from skimp.configs import PRESETS
+from skimp.mem.pixel_ram import PixelRam
+from skimp_sim.bench.vectors import run_vectors
+
+BACKENDS = ["pysim", pytest.param("verilator", marks=pytest.mark.verilog)]
+SHAPES = [
+    (PRESETS["tiny"], 5, 1, 1),
+    (ODD, 64, 1, 1),
+    (WIDE, 32, 2, 2),
+    (dataclasses.replace(WIDE, out_channels=32), 6, 1, 2),
+    (QUAD, 44, 1, 4),
+    (QUAD, 44, 3, 2),
+    (QUAD, 8, 4, 1),
+    (QUAD, 4, 4, 4),
+]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    ("config", "depth", "write_pixels", "read_pixels"),
+    SHAPES,
+    ids=lambda v: v.name if hasattr(v, "name") else str(v),
+)
+def test_reads_what_was_written(config, depth, write_pixels, read_pixels, backend):
+    """Every block of every pixel of every run: the value last written, held while nothing is read.
+
+    Runs start anywhere; what a run reads beyond the depth, or in the clock of its writing, or from
+    a block that was not asked for, is not looked at.
+    """
+    seed = 1000 * depth + 10 * write_pixels + read_pixels
+    rng = random.Random(seed)
+    blocks, bits = config.ofmap_blocks, config.word_bits
+    dut = PixelRam(config, depth=depth, write_pixels=write_pixels, read_pixels=read_pixels)
+    assert dut.read_latency == 1
+    table = {}
+    vectors, expected = [], []
+    seen = {}
+    for clock in range(depth + 600):
+        filling = clock < depth
+        w_pixel = clock if filling else rng.randrange(depth)
+        w_count = 1 if filling else rng.randint(0, min(write_pixels, depth - w_pixel))
+        w_blocks = (1 << blocks) - 1 if filling else rng.getrandbits(blocks)
+        w_data = [rng.getrandbits(blocks * bits) for _ in range(write_pixels)]
+        written = {
+            (w_pixel + n, k) for n in range(w_count) for k in range(blocks) if w_blocks >> k & 1
+        }
+        r_en = int(not filling and rng.random() < 0.7)
+        r_pixel = rng.choice([0, depth - 1, rng.randrange(depth)])
+        r_blocks = rng.choice([1 << rng.randrange(blocks), rng.getrandbits(blocks)])
+        expected.append(dict(seen))
+        if r_en:
+            # A block that is not read keeps what its memory gave last, of whichever row.
+            seen = {
+                (n, k): table[r_pixel + n, k]
+                for n in range(read_pixels)
+                for k in range(blocks)
+                if r_blocks >> k & 1 and r_pixel + n < depth and (r_pixel + n, k) not in written
+            }
+        for n in range(w_count):
+            for k in range(blocks):
+                if w_blocks >> k & 1:
+                    table[w_pixel + n, k] = w_data[n] >> bits * k & (1 << bits) - 1
+        vectors.append(
+            dict(
+                w_count=w_count, w_pixel=w_pixel, w_blocks=w_blocks, r_en=r_en, r_pixel=r_pixel,
+                r_blocks=r_blocks, **{f"w_data__{n}": v for n, v in enumerate(w_data)},
+            )
+        )  # fmt: skip
+    results = run_vectors(
+        dut, vectors, [f"r_data__{n}" for n in range(read_pixels)], backend=backend
+    )
+    checked = 0
+    for clock, want in enumerate(expected):
+        for (n, k), value in want.items():
+            got = results[clock][f"r_data__{n}"] >> bits * k & (1 << bits) - 1
+            assert got == value, f"seed {seed} clock {clock} pixel {n} block {k}"
+            checked += 1
+    assert checked > 200
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("config", [WIDE, QUAD], ids=lambda c: c.name)
+def test_run_that_starts_before_pixel_0(config, backend):
+    """A store whose segment starts inside a beat reads from -1, -2, ... on: pixel 0 is in place."""
+    lanes, depth = config.bus_words, 8 * config.bus_words
+    bits = 8 * config.out_channels
+    rng = random.Random(lanes)
+    pixels = [rng.getrandbits(bits) for _ in range(depth)]
+    every = (1 << config.ofmap_blocks) - 1
+    dut = PixelRam(config, depth=depth, write_pixels=1, read_pixels=lanes)
+    vectors = [
+        dict(w_count=1, w_pixel=p, w_blocks=every, w_data__0=value)
+        for p, value in enumerate(pixels)
+    ]
+    vectors += [dict(w_count=0, r_en=1, r_blocks=every, r_pixel=-before) for before in range(lanes)]
+    vectors += [dict(r_en=0)]
+    results = run_vectors(dut, vectors, [f"r_data__{n}" for n in range(lanes)], backend=backend)
+    for before in range(lanes):
+        row = results[depth + before + 1]
+        for n in range(before, lanes):
+            assert row[f"r_data__{n}"] == pixels[n - before], f"start {-before} place {n}"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(depth=42), "depth must be a multiple of 4, not 42"),
+        (dict(depth=0), "depth must be a multiple of 4, not 0"),
+        (dict(write_pixels=5), "write_pixels must be 1 to 4, not 5"),
+        (dict(read_pixels=0), "read_pixels must be 1 to 4, not 0"),
+    ],
+)
+def test_refuses(change, message):
+    with pytest.raises(ValueError, match=message):
+        PixelRam(QUAD, **(dict(depth=44, write_pixels=1, read_pixels=4) | change))
