@@ -24,9 +24,9 @@ WIDE = dataclasses.replace(
 QUAD = dataclasses.replace(
     PRESETS["small"], name="quad", pixels=5, out_channels=32, psum_depth=8, wgt_depth=40,
     dw_wgt_depth=64, ifmap_depth=100, ofmap_depth=48, param_depth=4, burst_beats=8, bus_words=4,
-    act_depth=40, reads_outstanding=3, writes_outstanding=3, drain_pixels=1,
+    act_words=8, act_depth=40, reads_outstanding=3, writes_outstanding=3, drain_pixels=1,
 )  # fmt: skip
-"""Four words a beat over five lanes, depths that are no powers of two."""
+"""Four words a beat, eight on the chip, over five lanes; depths that are no powers of two."""
 
 
 def on_rtl(*configs):
