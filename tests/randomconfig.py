@@ -23,7 +23,8 @@ def random_config(rng) -> Config:
         if n <= pixels and out_channels // 8 % n == 0 and 12 * out_channels % (n * in_channels) == 0
     ]
     bus_words = int(rng.choice(widths))
-    steps = [n for n in range(1, bus_words + 1) if pixels % n == 0]
+    act_words = int(rng.choice([0, *(n for n in (1, 2, 4, 8) if n >= bus_words)]))
+    steps = [n for n in range(1, max(bus_words, act_words) + 1) if pixels % n == 0]
     return Config(
         name="random",
         pixels=pixels,
@@ -33,10 +34,11 @@ def random_config(rng) -> Config:
         wgt_depth=between(4, 600),
         dw_wgt_depth=between(64, 600),
         ifmap_depth=between(32, 2000),
-        ofmap_depth=max(32, min(1 << 15, -(-pixels * psum_depth * between(1, 300) // 4) * 4)),
+        ofmap_depth=max(32, min(1 << 15, -(-pixels * psum_depth * between(1, 300) // 8) * 8)),
         param_depth=between(4, 40),
         bus_words=bus_words,
         drain_pixels=int(rng.choice(steps)),
+        act_words=act_words,
         act_depth=int(rng.choice([0, between(4, 200), between(200, 20_000)])),
         queue_depth=between(2, 16),
     )

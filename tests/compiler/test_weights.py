@@ -1,52 +1,69 @@
 """Packing of weights and parameters against the definition, element by element."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from testconfigs import ODD, WIDE
 
+from skimp.config import CHAIN
 from skimp.configs import PRESETS
 from skimp_compiler.weights import check_packable, pack_conv, pack_depthwise, pack_params
 
-CONFIGS = [PRESETS["tiny"], PRESETS["small"], PRESETS["zcu104"]]
+SMALL = PRESETS["small"]
+CONFIGS = [
+    *PRESETS.values(), ODD, WIDE,
+    replace(SMALL, name="two words", bus_words=2), replace(SMALL, name="four words", pixels=4,
+    out_channels=32, bus_words=4),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
 @pytest.mark.parametrize(("k", "c"), [(1, 1), (16, 8), (37, 19), (64, 32)])
 def test_conv(config, k, c):
+    """A block is [slice, output channel, chain]; slice s of chain g has channel g * CHAIN + s."""
     rng = np.random.default_rng(k * c)
     weights = rng.integers(-127, 128, (k, 3, 2, c)).astype(np.int8)
     packed = pack_conv(weights, config)
     co, ci = config.out_channels, config.in_channels
-    assert packed.shape == (-(-k // co), -(-c // ci), 3, 2, co, ci)
+    assert packed.shape == (-(-k // co), -(-c // ci), 3, 2, CHAIN, co, ci // CHAIN)
     assert packed.flags.c_contiguous
+    assert packed[0, 0, 0, 0].nbytes == config.wgt_block_bytes
+    assert packed[0, 0, 0, 0, 0].nbytes == config.wgt_slice_bytes
     for index in np.ndindex(packed.shape):
-        kb, cb, r, s, lane_k, lane_c = index
-        n, m = kb * co + lane_k, cb * ci + lane_c
+        kb, cb, r, s, position, lane_k, chain = index
+        n, m = kb * co + lane_k, cb * ci + chain * CHAIN + position
         assert packed[index] == (weights[n, r, s, m] if n < k and m < c else 0), index
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
-def test_depthwise(config):
+@pytest.mark.parametrize(("r", "s"), [(1, 1), (2, 3), (3, 3)])
+def test_depthwise(config, r, s):
+    """Taps of a channel block one behind the other, then zeros up to a whole beat."""
     rng = np.random.default_rng(1)
     c, ci = 21, config.in_channels
-    weights = rng.integers(-128, 128, (1, 2, 3, c)).astype(np.int8)
+    weights = rng.integers(-128, 128, (1, r, s, c)).astype(np.int8)
     packed = pack_depthwise(weights, config)
+    taps = -(-r * s // config.bus_words) * config.bus_words
+    assert packed.shape == (-(-c // ci), taps, ci)
+    assert packed[0].nbytes % config.bus_bytes == 0
     for index in np.ndindex(packed.shape):
-        cb, r, s, lane = index
+        cb, tap, lane = index
         n = cb * ci + lane
-        assert packed[index] == (weights[0, r, s, n] if n < c else 0), index
+        real = tap < r * s and n < c
+        assert packed[index] == (weights[0, tap // s, tap % s, n] if real else 0), index
 
 
 def test_params_are_bias_multiplier_shift_of_a_block():
-    config = PRESETS["small"]
     words = pack_params(
-        np.arange(20), np.arange(100, 120), np.arange(-20, 0), lanes=8, config=config
+        np.arange(20), np.arange(100, 120), np.arange(-20, 0), lanes=8, config=SMALL
     )
-    assert words.shape == (3, 3, config.out_channels)
+    assert words.shape == (3, 3, SMALL.out_channels)
     assert words[1, 0, :8].tolist() == list(range(8, 16))
     assert words[1, 1, :8].tolist() == list(range(108, 116))
     assert words[2, 2, :8].tolist() == [-4, -3, -2, -1, 0, 0, 0, 0]
     assert not words[:, :, 8:].any()
-    assert words.astype("<i4").nbytes == 3 * 12 * config.out_channels
+    assert words.astype("<i4").nbytes == 3 * 12 * SMALL.out_channels
 
 
 def test_what_fits_the_packed_operand():
