@@ -15,7 +15,7 @@ BACKENDS = ["pysim", pytest.param("verilator", marks=pytest.mark.verilog)]
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
-    ("pixels", "words"), [(1, 1), (3, 1), (6, 1), (2, 2), (3, 2), (4, 4), (5, 4), (16, 4)]
+    ("pixels", "words"), [(1, 1), (3, 1), (6, 1), (3, 2), (4, 4), (5, 8), (6, 8), (16, 8)]
 )
 def test_lanes_read_what_was_written(pixels, words, backend):
     """Runs of any length from any place, over the end of a row: each word lands in its own place.
@@ -25,8 +25,9 @@ def test_lanes_read_what_was_written(pixels, words, backend):
     seed = 40 + pixels + 100 * words
     rng = random.Random(seed)
     config = dataclasses.replace(
-        PRESETS["small"], pixels=pixels, out_channels=32, ifmap_depth=37, bus_words=words
+        PRESETS["tiny"], pixels=pixels, ifmap_depth=37, psum_depth=8, act_words=words
     )
+    words = config.load_words
     dut = IfmapGlb(config)
     size = 37 * pixels
     memory = [None] * size
@@ -86,7 +87,7 @@ def test_lanes_read_what_was_written(pixels, words, backend):
 def test_feed_subtracts_the_zero_point_and_counts_gated_macs(pixels, backend):
     seed = 60 + pixels
     rng = random.Random(seed)
-    config = dataclasses.replace(PRESETS["small"], pixels=pixels)
+    config = dataclasses.replace(PRESETS["tiny"], pixels=pixels)
     channels = config.in_channels
     dut = IfmapFeed(config)
     vectors, expected, gated = [], [], 0

@@ -14,12 +14,13 @@ BACKENDS = ["pysim", pytest.param("verilator", marks=pytest.mark.verilog)]
 SHAPES = [
     (PRESETS["tiny"], 5, 1, 1),
     (ODD, 64, 1, 1),
-    (WIDE, 32, 2, 2),
-    (dataclasses.replace(WIDE, out_channels=32), 6, 1, 2),
-    (QUAD, 44, 1, 4),
-    (QUAD, 44, 3, 2),
-    (QUAD, 8, 4, 1),
-    (QUAD, 4, 4, 4),
+    (WIDE, 32, 2, 8),
+    (dataclasses.replace(WIDE, act_words=2), 32, 2, 2),
+    (dataclasses.replace(WIDE, out_channels=32, act_words=2), 6, 1, 2),
+    (QUAD, 48, 1, 8),
+    (QUAD, 40, 5, 1),
+    (QUAD, 8, 3, 2),
+    (dataclasses.replace(QUAD, act_words=4), 44, 4, 4),
 ]
 
 
@@ -90,7 +91,7 @@ def test_reads_what_was_written(config, depth, write_pixels, read_pixels, backen
 @pytest.mark.parametrize("config", [WIDE, QUAD], ids=lambda c: c.name)
 def test_run_that_starts_before_pixel_0(config, backend):
     """A store whose segment starts inside a beat reads from -1, -2, ... on: pixel 0 is in place."""
-    lanes, depth = config.bus_words, 8 * config.bus_words
+    lanes, depth = config.chip_words, 8 * config.chip_words
     bits = 8 * config.out_channels
     rng = random.Random(lanes)
     pixels = [rng.getrandbits(bits) for _ in range(depth)]
@@ -112,12 +113,12 @@ def test_run_that_starts_before_pixel_0(config, backend):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (dict(depth=42), "depth must be a multiple of 4, not 42"),
-        (dict(depth=0), "depth must be a multiple of 4, not 0"),
-        (dict(write_pixels=5), "write_pixels must be 1 to 4, not 5"),
-        (dict(read_pixels=0), "read_pixels must be 1 to 4, not 0"),
+        (dict(depth=44), "depth must be a multiple of 8, not 44"),
+        (dict(depth=0), "depth must be a multiple of 8, not 0"),
+        (dict(write_pixels=9), "write_pixels must be 1 to 8, not 9"),
+        (dict(read_pixels=0), "read_pixels must be 1 to 8, not 0"),
     ],
 )
 def test_refuses(change, message):
     with pytest.raises(ValueError, match=message):
-        PixelRam(QUAD, **(dict(depth=44, write_pixels=1, read_pixels=4) | change))
+        PixelRam(QUAD, **(dict(depth=48, write_pixels=1, read_pixels=8) | change))
