@@ -57,7 +57,8 @@ class ConvSpec:
         if w.r == 1 and w.stride_h > 1 and not self.pad_top:
             rows = spec.input.every_row(w.stride_h)
             spec = replace(spec, input=rows, window=replace(spec.window, stride_h=1))
-        if w.s == 1 and w.stride_w == 2 and not self.pad_left:
+        inside = not self.pad_left and 2 * self.output.width - 2 < self.input.width
+        if w.s == 1 and w.stride_w == 2 and inside:
             spec = replace(spec, halve=True, window=replace(spec.window, stride_w=1))
         return spec
 

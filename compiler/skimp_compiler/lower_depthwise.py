@@ -1,5 +1,7 @@
 """Layers of the depthwise unit: depthwise convolution, pools, means, padding, concatenation."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from skimp.isa import Rounding
@@ -236,9 +238,16 @@ class DepthwiseLayers(ArrayLayers):
             raise OnHost("its parts have other scales")
         if op.attrs["activation"] != "none":
             raise OnHost("it has a fused activation")
-        for index in op.inputs:
-            if self.layouts[index].perm != IDENTITY_PERM:
-                raise OnHost("a part is a transposed view")
+        layouts = [self.layouts[index] for index in op.inputs]
+        if any(layout.perm != IDENTITY_PERM for layout in layouts):
+            raise OnHost("a part is a transposed view")
+        first = layouts[0]
+        if any((part.height, part.width) != (first.height, first.width) for part in layouts):
+            raise OnHost("its parts lie differently")
+        # As the parts lie, which may be views of another shape.
+        self.layouts.set(
+            op.outputs[0], replace(first, root=op.outputs[0], channels=ofmap.shape[-1])
+        )
         self._emit_depthwise(
             op,
             emitter,

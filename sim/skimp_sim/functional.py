@@ -192,10 +192,12 @@ class FunctionalModel:
             + offsets(rows, f.inc_row, f.inc_row_wrap, f.stride_h)[None, :, None]
             + offsets(cols, f.inc_col, f.inc_col_wrap, f.stride_w)[None, None, :]
         )
-        if words.min() < 0 or words.max() >= self.words:
-            self._fail(f"writes ifmap words {words.min()} to {words.max()} of {self.words}")
         if f.halve and (f.pad_left or f.pad_right or f.stride_w != 1):
             self._fail("halves rows with padding or a stride")
+        if f.halve:
+            words = words[:, :, : -(-cols // 2)]
+        if words.min() < 0 or words.max() >= self.words:
+            self._fail(f"writes ifmap words {words.min()} to {words.max()} of {self.words}")
         tile = np.full((f.num_blocks, rows, cols, cfg.in_channels), f.fill, np.int8)
         count = f.dma_blocks * f.seg_count * f.seg_words
         if count != f.num_blocks * f.num_rows * f.num_cols:
@@ -206,7 +208,7 @@ class FunctionalModel:
                 values.reshape(f.num_blocks, f.num_rows, f.num_cols, -1)
             )
         if f.halve:
-            tile, words = tile[:, :, ::2], words[:, :, : -(-cols // 2)]
+            tile = tile[:, :, ::2]
         self._write("ifmap", words.reshape(-1))
         self.ifmap[words.reshape(-1)] = tile.reshape(-1, cfg.in_channels)
         self._counts.glb_accesses["ifmap"] += words.size
