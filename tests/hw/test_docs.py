@@ -60,3 +60,17 @@ def test_registers_are_aligned_and_distinct():
     offsets = [r.offset for r in regs.REGISTERS]
     assert len(set(offsets)) == len(offsets)
     assert all(offset % 4 == 0 and offset < 1 << 12 for offset in offsets)
+
+
+def test_every_semaphore_leads_from_one_unit_to_one_other():
+    assert sorted(isa.CHANNELS.values()) == sorted(isa.Semaphore)
+    assert all(source != target for source, target in isa.CHANNELS)
+    assert isa.Unit.SEQUENCER not in {unit for pair in isa.CHANNELS for unit in pair}
+
+
+def test_fields_hold_every_shift_and_every_counter():
+    drain = {field.name: field for field in isa.COMMANDS[isa.Opcode.DRAIN].fields}
+    reach = 1 << drain["shift2"].width - 1
+    assert -reach <= isa.MIN_SHIFT and isa.MAX_SHIFT < reach
+    assert max(isa.Rounding) < 1 << drain["rounding"].width
+    assert 4 + 4 * len(regs.COUNTERS) <= isa.RECORD_BYTES

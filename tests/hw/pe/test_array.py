@@ -43,6 +43,11 @@ def unpack(bits, width, count):
     return [field - (1 << width) if field >> (width - 1) else field for field in fields]
 
 
+def wgt_slice(weights, k):
+    """What slice k of every chain takes from weights [co, ci]: byte co * num_chains + g."""
+    return pack(weights[:, k::CHAIN].ravel(), 8)
+
+
 def random_acts(rng, shape):
     """Return activations of one pass: dense, half zeros, nearly all zeros, or extreme."""
     kind = rng.integers(4)
@@ -59,7 +64,10 @@ def random_weights(rng, shape):
 
 
 def run_passes(config, body, rng, lengths, *, early_loads):
-    """Run passes back to back; return what came out and what should have, clock by clock."""
+    """Run passes back to back; return what came out and what should have, clock by clock.
+
+    The weight port holds noise but in the clock in which a slice takes its weights.
+    """
     dut = PeArray(config)
     px, ci, co = config.pixels, config.in_channels, config.out_channels
     bounds = CHAIN + 1 + np.cumsum([0, *lengths])
@@ -68,7 +76,8 @@ def run_passes(config, body, rng, lengths, *, early_loads):
     swap = np.zeros(num_clocks, int)
     want = np.zeros((num_clocks, px, co), int)
     acts = np.zeros((num_clocks, px, ci), int)
-    bus = [int.from_bytes(rng.bytes(co * ci), "little") for _ in range(num_clocks)]
+    slice_bytes = config.wgt_slice_bytes
+    bus = [int.from_bytes(rng.bytes(slice_bytes), "little") for _ in range(num_clocks)]
     loaded = -CHAIN
     for p, (start, end) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
         weights = random_weights(rng, (co, ci))
@@ -81,7 +90,7 @@ def run_passes(config, body, rng, lengths, *, early_loads):
         earliest = max(int(bounds[p - 1]) if p else 0, loaded + CHAIN)
         loaded = earliest if early_loads else int(rng.integers(earliest, start))
         load[loaded] = swap[start] = 1
-        bus[loaded : loaded + CHAIN] = [pack(weights.ravel(), 8)] * CHAIN
+        bus[loaded : loaded + CHAIN] = [wgt_slice(weights, k) for k in range(CHAIN)]
         acts[start:end] = here
         want[start:end] = acts[start:end] @ weights.T
     vectors = [
@@ -110,7 +119,7 @@ def test_passes(config, body, early_loads):
 @pytest.mark.parametrize("config", [TINY, PLAIN, ODD], ids=lambda c: c.name)
 def test_latency(config):
     dut = PeArray(config)
-    ones = pack([1] * (config.in_channels * config.out_channels), 8)
+    ones = pack([1] * config.wgt_slice_bytes, 8)
     last = config.pixels - 1
     vectors = [{"wgt": ones, "wgt_load": 1}, {"wgt_load": 0}] + [{}] * (CHAIN - 1)
     vectors += [{"wgt_swap": 1}, {"wgt_swap": 0}] + [{}] * 20

@@ -48,13 +48,16 @@ def test_dot_products(chain, body, seed):
     for t in range(num_clocks + chain.latency):
         now = [t - k for k in range(CHAIN)]
         here = [acts[t - k, k] if 0 <= t - k < num_clocks else 0 for k in range(CHAIN)]
-        block = weights[min(t // length, num_passes)]
+        # The two bytes are those of the slice that loads; noise while none does.
+        wgt = rng.integers(-127, 128, 2)
+        if t < num_clocks and t % length < CHAIN:
+            wgt = weights[t // length, :, t % length]
         vectors.append(
             {
                 "act": pack(here, 9),
                 "gate": pack([a == 0 for a in here], 1),
-                "wgt1": pack(block[1], 8),
-                "wgt0": pack(block[0], 8),
+                "wgt1": pack([wgt[1]], 8),
+                "wgt0": pack([wgt[0]], 8),
                 "wgt_load": pack([load[n] if n >= 0 else 0 for n in now], 1),
                 "wgt_swap": pack([swap[n] if n >= 0 else 0 for n in now], 1),
             }
@@ -69,7 +72,7 @@ def test_dot_products(chain, body, seed):
 
 @pytest.mark.parametrize(("chain", "body"), BODIES)
 def test_latency(chain, body):
-    ones = {"wgt1": pack([1] * CHAIN, 8), "wgt0": pack([-1] * CHAIN, 8), "gate": (1 << CHAIN) - 1}
+    ones = {"wgt1": pack([1], 8), "wgt0": pack([-1], 8), "gate": (1 << CHAIN) - 1}
     vectors = [ones | {"wgt_load": (1 << CHAIN) - 1}, {"wgt_load": 0, "wgt_swap": (1 << CHAIN) - 1}]
     vectors += [{"wgt_swap": 0}] * 20
     start = len(vectors)
