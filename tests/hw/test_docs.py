@@ -71,6 +71,6 @@ def test_every_semaphore_leads_from_one_unit_to_one_other():
 def test_fields_hold_every_shift_and_every_counter():
     drain = {field.name: field for field in isa.COMMANDS[isa.Opcode.DRAIN].fields}
     reach = 1 << drain["shift2"].width - 1
-    assert -reach <= isa.MIN_SHIFT and isa.MAX_SHIFT < reach
+    assert -reach <= isa.MIN_SHIFT <= isa.MAX_SHIFT <= reach - 1
     assert max(isa.Rounding) < 1 << drain["rounding"].width
     assert 4 + 4 * len(regs.COUNTERS) <= isa.RECORD_BYTES
