@@ -11,6 +11,10 @@ from skimp.isa import glb_address
 from skimp_sim.bench.vectors import run_vectors
 
 
+def config_of(pixels):
+    return dataclasses.replace(PRESETS["small"], pixels=pixels, bus_words=1, drain_pixels=1)
+
+
 def taps(*, num_c, num_r, num_s, stride_h, stride_w, plane, pitch, base):
     """Flat word of every tap: a plane per stride phase, row phases outside column phases."""
     block = stride_h * stride_w * plane
@@ -26,7 +30,7 @@ def taps(*, num_c, num_r, num_s, stride_h, stride_w, plane, pitch, base):
 def test_walk(pixels, backend):
     seed = 20 + pixels
     rng = random.Random(seed)
-    dut = TapWalk(dataclasses.replace(PRESETS["small"], pixels=pixels))
+    dut = TapWalk(config_of(pixels))
     outputs = ["base", "first_tap", "last_tap", "first", "last", "last_c"]
     vectors, expected = [], []
     for _ in range(12):
