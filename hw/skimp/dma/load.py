@@ -233,7 +233,7 @@ class LoadWriter(wiring.Component):
                         m.d.sync += [
                             addr.eq(next_col),
                             phase_w.eq(Mux(wrap_w, 0, phase_w + 1)),
-                            odd.eq(~odd & is_data),
+                            odd.eq(~odd),
                         ]
                     with m.Else():
                         m.d.sync += [phase_w.eq(0), odd.eq(0), row.eq(next_row_nr)]

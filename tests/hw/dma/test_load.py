@@ -1,4 +1,4 @@
-"""Load unit against nested loops: addresses asked for, words written, padding, phases."""
+"""Load unit against nested loops: words where they belong, padding, phases, halves, posts, room."""
 
 import dataclasses
 import random
@@ -7,192 +7,366 @@ import pytest
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-from streamparts import CountingSource
+from streamparts import CountingSource, Feeder, Stall, word_of
+from testconfigs import ODD, QUAD, WIDE
 
-from skimp.configs import PRESETS
 from skimp.ctrl.decode import COMMAND_BITS
 from skimp.dma.load import LoadUnit
-from skimp.isa import LoadTarget, Opcode, assemble, glb_address
+from skimp.isa import CHIP_BASE, Opcode, assemble, glb_address
 from skimp_sim.bench.vectors import run_vectors
 
 BACKENDS = ["pysim", pytest.param("verilator", marks=pytest.mark.verilog)]
+ONE = dataclasses.replace(ODD, name="one", act_words=1)
+SPREAD = dataclasses.replace(ODD, name="spread", act_words=8)
+EVEN = dataclasses.replace(WIDE, name="even", act_words=2)
+CONFIGS = [ONE, SPREAD, EVEN, QUAD]
+"""Words of a beat from DRAM, from the chip, written at once: 1 1 1, 1 8 3, 2 2 2, 4 8 5."""
+
+TAGS = (0x5A, 0xC3)
+PLANE, PITCH = 190, 17
 
 
 class LoadBench(wiring.Component):
-    """The unit with a memory that sends 0, 1, 2, ... and stalls."""
+    """The unit with a queue of commands and sources that send numbered words and stall."""
 
-    def __init__(self, config, *, eighths):
-        self._config, self._eighths = config, eighths
-        bits = config.bus_bits
+    def __init__(self, config, *, seed, eighths):
+        self._config, self._seed, self._eighths = config, seed, eighths
+        words = config.load_words
         super().__init__(
             {
-                "command": In(COMMAND_BITS),
-                "valid": In(1),
+                "push": In(1),
+                "word": In(COMMAND_BITS),
+                **{f"asked_{k}": Out(1) for k in range(2)},
+                **{f"addr_{k}": Out(32) for k in range(2)},
+                **{f"beats_{k}": Out(24) for k in range(2)},
+                **{f"taken_{k}": Out(1) for k in range(2)},
+                "room": Out(16),
                 "post": Out(16),
                 "idle": Out(1),
-                "asked": Out(1),
-                "addr": Out(32),
-                "beats": Out(24),
-                **{f"glb_w_{n}": Out(w) for n, w in (("en", 1), ("row", 16), ("bank", 4))},
-                "glb_w_data": Out(bits),
-                **{
-                    f"lin_w_{n}": Out(w)
-                    for n, w in (("en", 1), ("target", 2), ("word", 16), ("lane", 7))
-                },
-                "lin_w_data": Out(bits),
+                "glb_w_count": Out(range(words + 1)),
+                "glb_w_row": Out(16),
+                "glb_w_bank": Out(4),
+                "glb_w_data": Out(config.word_bits * words),
+                "res_w_count": Out(range(words + 1)),
+                "res_w_pixel": Out(16),
+                "res_w_blocks": Out(config.ofmap_blocks),
+                "res_w_data": Out(config.word_bits * words),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.load = load = LoadUnit(self._config)
-        m.submodules.source = source = CountingSource(
-            width=self._config.bus_bits, seed=5, eighths=self._eighths
-        )
-        wiring.connect(m, source.o, load.beats)
-        m.d.comb += [
-            load.command.payload.eq(self.command),
-            load.command.valid.eq(self.valid),
-            load.segments.ready.eq(1),
-            self.asked.eq(load.segments.valid),
-            self.addr.eq(load.segments.payload.addr),
-            self.beats.eq(load.segments.payload.beats),
-            self.post.eq(load.post),
-            self.idle.eq(load.idle),
-            source.enable.eq(1),
-        ]
-        for name in ("glb_w_en", "glb_w_row", "glb_w_bank", "glb_w_data"):
+        cfg = self._config
+        m.submodules.feeder = feeder = Feeder(width=COMMAND_BITS)
+        m.submodules.load = load = LoadUnit(cfg)
+        wiring.connect(m, feeder.o, load.command)
+        m.d.comb += [feeder.push.eq(self.push), feeder.word.eq(self.word)]
+        ends = ((load.dram_beats, cfg.bus_words), (load.chip_beats, cfg.chip_words))
+        for k, (beats, words) in enumerate(ends):
+            source = CountingSource(
+                width=cfg.word_bits * words, words=words, tag=TAGS[k], seed=self._seed + k,
+                eighths=self._eighths,
+            )  # fmt: skip
+            stall = Stall(seed=self._seed + 7 + k, eighths=self._eighths)
+            m.submodules[f"source_{k}"], m.submodules[f"stall_{k}"] = source, stall
+            wiring.connect(m, source.o, beats)
+            segments = load.segments[k]
+            m.d.comb += [
+                source.enable.eq(1),
+                segments.ready.eq(stall.go),
+                getattr(self, f"asked_{k}").eq(segments.valid & stall.go),
+                getattr(self, f"addr_{k}").eq(segments.payload.addr),
+                getattr(self, f"beats_{k}").eq(segments.payload.beats),
+                getattr(self, f"taken_{k}").eq(beats.valid & beats.ready),
+            ]
+        for name in ("room", "post", "idle"):
             m.d.comb += getattr(self, name).eq(getattr(load, name))
-        for name in ("lin_w_en", "lin_w_target", "lin_w_word", "lin_w_lane", "lin_w_data"):
-            m.d.comb += getattr(self, name).eq(getattr(load, name))
+        for name in load.signature.members:
+            if name.startswith(("glb_w_", "res_w_")):
+                value = getattr(load, name)
+                ours = getattr(self, name)
+                m.d.comb += ours.eq(Cat(*value) if name.endswith("_data") else value)
         return m
 
 
-def run(config, opcode, fields, words, *, eighths, backend):
-    """Run one command; return segments, writes to the GLB, linear writes, clock of the post."""
-    command = int.from_bytes(assemble(opcode, post=0b1001, **fields), "little")
-    clocks = 60 + words * (8 // (8 - eighths) + 1) * 2
-    vectors = [dict(command=command, valid=1)] + [dict(valid=0)] * clocks
-    dut = LoadBench(config, eighths=eighths)
-    outputs = (
-        "post idle asked addr beats glb_w_en glb_w_row glb_w_bank glb_w_data lin_w_en "
-        "lin_w_target lin_w_word lin_w_lane lin_w_data"
-    ).split()
-    results = run_vectors(dut, vectors, outputs, backend=backend)
-    segments = [(r["addr"], r["beats"]) for r in results if r["asked"]]
-    glb = [
-        (n, (r["glb_w_row"], r["glb_w_bank"], r["glb_w_data"]))
-        for n, r in enumerate(results)
-        if r["glb_w_en"]
-    ]
-    linear = [
-        (n, tuple(r[f"lin_w_{k}"] for k in ("target", "word", "lane", "data")))
-        for n, r in enumerate(results)
-        if r["lin_w_en"]
-    ]
-    posts = [(n, r["post"]) for n, r in enumerate(results) if r["post"]]
-    assert results[-1]["idle"]
-    return segments, glb, linear, posts
+class Sources:
+    """Words that the unit gets for its segments: numbered, from DRAM and from the chip."""
+
+    def __init__(self, config):
+        self.config = config
+        self.beats = [0, 0]
+        self.segments = [[], []]
+
+    def words(self, f):
+        """The data words of a command, in order; counts the beats that it takes."""
+        cfg, words = self.config, []
+        chip = int(f["dram_addr"] >= CHIP_BASE)
+        lanes = cfg.chip_words if chip else cfg.bus_words
+        size = lanes * cfg.word_bytes
+        for block in range(f.get("dma_blocks", 0)):
+            for n in range(f["seg_count"]):
+                first = f["dram_addr"] % CHIP_BASE + block * f["block_stride"] + n * f["seg_stride"]
+                skip = first % size // cfg.word_bytes
+                beats = -(-(skip + f["seg_words"]) // lanes)
+                self.segments[chip].append((first - first % size, beats))
+                start = self.beats[chip] * lanes + skip
+                self.beats[chip] += beats
+                words += [
+                    word_of(start + i, width=cfg.word_bits, tag=TAGS[chip])
+                    for i in range(f["seg_words"])
+                ]
+        return words
 
 
-def expected_tile(config, f):
-    """(row, bank, data) of every word, by the definition of LOAD_IFMAP."""
-    pixels = config.pixels
+def flat_of(config, address):
+    """Flat word of a GLB address field; rows of 2**15 and above are negative."""
+    row, bank = address & 0xFFFF, address >> 16
+    return (row - (row >> 15 << 16)) * config.pixels + bank
 
-    def flat(address):
-        row, bank = address & 0xFFFF, address >> 16
-        return (row - (row >> 15 << 16)) * pixels + bank
 
+def expected_tile(config, f, words):
+    """(flat address, word) of every write, by the definition of LOAD_IFMAP."""
     fill = int.from_bytes(bytes([f["fill"] & 0xFF]) * config.in_channels, "little")
-    count, words = 0, []
-    block = flat(f["glb_base"])
+    words = iter(words)
+    writes = []
+    block = flat_of(config, f["glb_base"])
     for _ in range(f["num_blocks"]):
         row_start = block
-        rows = f["pad_top"] + f["num_rows"] + f["pad_bottom"]
-        for y in range(rows):
-            word = row_start
+        for y in range(f["pad_top"] + f["num_rows"] + f["pad_bottom"]):
+            at, kept = row_start, 0
             for x in range(f["pad_left"] + f["num_cols"] + f["pad_right"]):
-                real_row = f["pad_top"] <= y < f["pad_top"] + f["num_rows"]
-                real_col = f["pad_left"] <= x < f["pad_left"] + f["num_cols"]
-                real = real_row and real_col
-                words.append((word // pixels, word % pixels, count if real else fill))
-                count += real
-                wraps = (x + 1) % f["stride_w"] == 0
-                word += flat(f["inc_col_wrap"] if wraps else f["inc_col"])
-            row_start += flat(f["inc_row_wrap"] if (y + 1) % f["stride_h"] == 0 else f["inc_row"])
-        block += flat(f["inc_block"])
-    return words
+                real = 0 <= y - f["pad_top"] < f["num_rows"]
+                real &= 0 <= x - f["pad_left"] < f["num_cols"]
+                word = next(words) if real else fill
+                if f["halve"] and x % 2:
+                    continue
+                writes.append((at, word))
+                kept += 1
+                wraps = kept % f["stride_w"] == 0
+                at += flat_of(config, f["inc_col_wrap"] if wraps else f["inc_col"])
+            wraps = (y + 1) % f["stride_h"] == 0
+            row_start += flat_of(config, f["inc_row_wrap"] if wraps else f["inc_row"])
+        block += flat_of(config, f["inc_block"])
+    assert next(words, None) is None
+    return writes
 
 
-def random_tile(rng, pixels):
-    glb = lambda words: glb_address(words, pixels)
-    stride_h, stride_w = rng.randint(1, 3), rng.randint(1, 3)
-    rows, cols = rng.choice([0, 1, 3, 5]), rng.choice([0, 1, 4, 7])
-    pads = [rng.choice([0, 0, 1, 2]) for _ in range(4)]
-    if not rows + pads[0] + pads[1]:
-        pads[0] = 1
-    if not cols + pads[2] + pads[3]:
-        pads[3] = 1
+def random_source(config, rng, blocks, rows, cols):
+    """Fields of the source: rows apart, blocks in one piece, or all of it in one piece."""
+    unit = rng.choice([config.word_bytes, config.chip_bytes])
+    shape = rng.choice(
+        [(cols, rows, blocks), (rows * cols, 1, blocks), (blocks * rows * cols, 1, 1)]
+    )
+    seg_words, seg_count, dma_blocks = shape
+    return dict(
+        dram_addr=rng.randrange(60) * unit + rng.randrange(2) * CHIP_BASE, seg_words=seg_words,
+        seg_count=seg_count, dma_blocks=dma_blocks,
+        seg_stride=(seg_words + rng.randrange(20)) * config.word_bytes,
+        block_stride=(blocks * rows * cols + rng.randrange(900)) * config.word_bytes,
+    )  # fmt: skip
+
+
+def random_tile(config, rng):
+    """LOAD_IFMAP: any padding, strides, halves, empty rows and columns, rows of many words."""
+    glb = lambda words: glb_address(words, config.pixels)
+    halve = rng.random() < 0.25
+    stride_h, stride_w = rng.randint(1, 3), 1 if halve else rng.choice([1, 1, 2, 3])
+    rows = rng.choice([0, 1, 1, 3, 5])
+    cols = rng.choice([0, 1, 2, 4, 7, config.load_words, 2 * config.load_words + 1, 16])
+    top, bottom, left, right = (rng.choice([0, 0, 1, 2, config.load_words + 1]) for _ in range(4))
+    if halve:
+        left = right = 0
+        cols = cols or 5
     if not rows or not cols:
-        rows, cols = (rows, 0) if cols == 0 else (0, cols)
-    plane, pitch, blocks = 90, 13, rng.randint(1, 3)
+        rows, cols = rng.choice([(0, 0), (rows, 0), (0, cols)])
+    if not rows + top + bottom:
+        top = 1
+    if not cols + left + right:
+        right = 1
+    blocks = rng.randint(1, 3)
     fields = dict(
-        dram_addr=rng.randrange(100) * 64, num_blocks=blocks, num_rows=rows, num_cols=cols,
-        pad_top=pads[0], pad_bottom=pads[1], pad_left=pads[2], pad_right=pads[3],
-        fill=rng.randint(-128, 127), stride_h=stride_h, stride_w=stride_w,
-        glb_base=glb(rng.randrange(50)), inc_col=glb(plane),
-        inc_col_wrap=glb(1 - (stride_w - 1) * plane), inc_row=glb(stride_w * plane),
-        inc_row_wrap=glb(pitch - (stride_h - 1) * stride_w * plane),
-        inc_block=glb(stride_h * stride_w * plane),
+        dram_addr=0, num_blocks=blocks, num_rows=rows, num_cols=cols, pad_top=top,
+        pad_bottom=bottom, pad_left=left, pad_right=right, fill=rng.randint(-128, 127),
+        stride_h=stride_h, stride_w=stride_w, glb_base=glb(rng.randrange(50)), halve=int(halve),
+        inc_col=glb(PLANE), inc_col_wrap=glb(1 - (stride_w - 1) * PLANE),
+        inc_row=glb(stride_w * PLANE),
+        inc_row_wrap=glb(PITCH - (stride_h - 1) * stride_w * PLANE),
+        inc_block=glb(stride_h * stride_w * PLANE),
     )  # fmt: skip
     if rows and cols:
-        fields |= dict(
-            seg_beats=cols, seg_count=rows, dma_blocks=blocks, seg_stride=1024, block_stride=1 << 16
-        )
+        fields |= random_source(config, rng, blocks, rows, cols)
     return fields
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("eighths", [0, 5])
-@pytest.mark.parametrize("pixels", [1, 3, 4])
-def test_tile(pixels, eighths, backend):
-    config = dataclasses.replace(PRESETS["small"], pixels=pixels)
-    for seed in range(6):
-        fields = random_tile(random.Random(seed), pixels)
-        wanted = expected_tile(config, fields)
-        segments, glb, linear, posts = run(
-            config, Opcode.LOAD_IFMAP, fields, len(wanted), eighths=eighths, backend=backend
-        )
-        where = f"seed {seed} pixels {pixels}"
-        assert [word for _, word in glb] == wanted, where
-        asked = [
-            (fields["dram_addr"] + b * (1 << 16) + s * 1024, fields["seg_beats"])
-            for b in range(fields.get("dma_blocks", 0))
-            for s in range(fields.get("seg_count", 0))
-        ]
-        assert segments == asked, where
-        assert not linear
-        assert posts == [(glb[-1][0], 0b1001)], where
-        if not eighths:  # a word a clock, padding too
-            assert glb[-1][0] - glb[0][0] == len(glb) - 1, where
+def random_residual(config, rng):
+    """LOAD_RESIDUAL: some blocks of some pixels from anywhere."""
+    rows, cols = rng.choice([1, 1, 3]), rng.choice([1, 2, 7, config.load_words])
+    fields = random_source(config, rng, rng.randint(1, config.ofmap_blocks), rows, cols)
+    while fields["dma_blocks"] > config.ofmap_blocks:
+        fields["dma_blocks"] -= 1
+    base = rng.randrange(config.ofmap_depth)
+    return fields | dict(num_pixels=fields["seg_count"] * fields["seg_words"], pixel_base=base)
+
+
+def expected_residual(f, words):
+    """(pixel, block mask, word) of every write, by the definition of LOAD_RESIDUAL."""
+    places = [
+        (f["pixel_base"] + n, 1 << block)
+        for block in range(f["dma_blocks"])
+        for n in range(f["num_pixels"])
+    ]
+    return [(*place, word) for place, word in zip(places, words, strict=True)]
+
+
+def split(value, bits, count):
+    return [value >> bits * n & (1 << bits) - 1 for n in range(count)]
+
+
+def run(config, commands, *, seed, eighths, backend, clocks):
+    codes = [int.from_bytes(assemble(op, **f), "little") for op, f in commands]
+    vectors = [dict(push=1, word=code) for code in codes] + [dict(push=0)] * clocks
+    dut = LoadBench(config, seed=seed, eighths=eighths)
+    return run_vectors(dut, vectors, [n for n in dut.signature.members], backend=backend)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("eighths", [0, 5])
-@pytest.mark.parametrize("target", list(LoadTarget))
-def test_linear(target, eighths, backend):
-    config = PRESETS["small"]
-    lanes = {
-        LoadTarget.WGT: config.wgt_block_beats,
-        LoadTarget.PARAM: config.param_block_beats,
-    }.get(target, 1)
-    beats = 3 * lanes
-    fields = dict(dram_addr=4096, num_beats=beats, target=target, word_addr=7)
-    segments, glb, linear, posts = run(
-        config, Opcode.LOAD_LINEAR, fields, beats, eighths=eighths, backend=backend
-    )
-    assert segments == [(4096, beats)]
-    assert not glb
-    wanted = [(int(target), 7 + n // lanes, n % lanes, n) for n in range(beats)]
-    assert [word for _, word in linear] == wanted
-    assert posts == [(linear[-1][0], 0b1001)]
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
+def test_commands(config, eighths, backend):
+    """Both commands, from both sources, behind each other: every write, in order and once.
+
+    Segments hold the beats of the words; a post comes with the last word of its command or a clock
+    later, and before the next command's first word; `room` is what the queue of words has left.
+    """
+    bits = config.word_bits
+    for seed in range(1 if backend == "pysim" else 4):
+        where = f"seed {seed}"
+        rng = random.Random(seed)
+        commands = []
+        for _ in range(12):
+            if rng.random() < 0.7:
+                op, fields = Opcode.LOAD_IFMAP, random_tile(config, rng)
+            else:
+                op, fields = Opcode.LOAD_RESIDUAL, random_residual(config, rng)
+            commands.append((op, fields | dict(post=rng.randint(1, 0xFFFF))))
+        sources = Sources(config)
+        wanted = []
+        for op, f in commands:
+            words = sources.words(f)
+            if op == Opcode.LOAD_IFMAP:
+                wanted.append([("glb", *w) for w in expected_tile(config, f, words)])
+            else:
+                wanted.append([("res", *w) for w in expected_residual(f, words)])
+        total = sum(map(len, wanted)) + sum(sources.beats)
+        results = run(
+            config, commands, seed=seed, eighths=eighths, backend=backend,
+            clocks=200 + total * (8 // (8 - eighths)) * 2,
+        )  # fmt: skip
+        writes, pushed, popped = [], 0, 0
+        for clock, r in enumerate(results):
+            glb = split(r["glb_w_data"], bits, r["glb_w_count"])
+            first = r["glb_w_row"] - (r["glb_w_row"] >> 15 << 16)
+            first = first * config.pixels + r["glb_w_bank"]
+            writes += [(clock, ("glb", first + n, word)) for n, word in enumerate(glb)]
+            res = split(r["res_w_data"], bits, r["res_w_count"])
+            writes += [
+                (clock, ("res", r["res_w_pixel"] + n, r["res_w_blocks"], word))
+                for n, word in enumerate(res)
+            ]
+        flat = [write for command in wanted for write in command]
+        for n, ((clock, got), want) in enumerate(zip(writes, flat, strict=False)):
+            assert got == want, f"{where} write {n} clock {clock}"
+        assert len(writes) == len(flat), where
+        for k in range(2):
+            asked = [(r[f"addr_{k}"], r[f"beats_{k}"]) for r in results if r[f"asked_{k}"]]
+            assert asked == sources.segments[k], where
+            assert sum(r[f"taken_{k}"] for r in results) == sources.beats[k], where
+        posts = [(n, r["post"]) for n, r in enumerate(results) if r["post"]]
+        assert [post for _, post in posts] == [f["post"] for _, f in commands], where
+        done = 0
+        for (clock, _), command in zip(posts, wanted, strict=True):
+            done += len(command)
+            assert clock - writes[done - 1][0] in (0, 1), where
+            assert done == len(writes) or writes[done][0] > clock, where
+        assert results[-1]["idle"], where
+        assert not any(r["idle"] for r in results[4 : posts[-1][0]]), where
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
+def test_halved_rows_with_padding_above_and_below(config, backend):
+    """Rows of padding are as long as the halved rows: words behind them stay as they were."""
+    for cols in (5, 6):
+        fields = dict(
+            dram_addr=0, num_blocks=2, num_rows=2, num_cols=cols, pad_top=1, pad_bottom=2, pad_left=0,
+            pad_right=0, fill=9,
+            stride_h=1, stride_w=1, halve=1, glb_base=0, inc_col=glb_address(1, config.pixels),
+            inc_col_wrap=glb_address(1, config.pixels), inc_row=glb_address(3, config.pixels),
+            inc_row_wrap=glb_address(3, config.pixels), inc_block=glb_address(15, config.pixels),
+            seg_words=4 * cols, seg_count=1, dma_blocks=1, seg_stride=0, block_stride=0,
+        )  # fmt: skip
+        wanted = expected_tile(config, fields, Sources(config).words(fields))
+        commands = [(Opcode.LOAD_IFMAP, fields)]
+        results = run(config, commands, seed=1, eighths=2, backend=backend, clocks=200)
+        got = []
+        for r in results:
+            first = r["glb_w_row"] * config.pixels + r["glb_w_bank"]
+            words = split(r["glb_w_data"], config.word_bits, r["glb_w_count"])
+            got += [(first + n, word) for n, word in enumerate(words)]
+        assert got == wanted, f"{cols} columns"
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
+def test_load_words_a_clock(config, backend):
+    """Once words are there: load_words of a run a clock, padding and data apart, without a gap.
+
+    With a column stride, a word a clock.
+    """
+    for stride_w in (1, 2):
+        most = config.load_words if stride_w == 1 else 1
+        rows, cols, left, right = 4, 6 * config.load_words - 1, 1, 2
+        fields = dict(
+            dram_addr=CHIP_BASE, num_blocks=2, num_rows=rows, num_cols=cols, pad_top=1,
+            pad_left=left, pad_right=right, stride_h=1, stride_w=stride_w, seg_count=1,
+            seg_words=2 * rows * cols, dma_blocks=1, inc_col=glb_address(PLANE, config.pixels),
+            inc_col_wrap=glb_address(1 - (stride_w - 1) * PLANE, config.pixels),
+            inc_row_wrap=glb_address(PITCH, config.pixels),
+        )  # fmt: skip
+        commands = [(Opcode.LOAD_IFMAP, fields)]
+        results = run(config, commands, seed=1, eighths=0, backend=backend, clocks=1500)
+        clocks = [n for n, r in enumerate(results) if r["glb_w_count"]]
+        padding = -(-(left + cols + right) // most)
+        row = sum(-(-run // most) for run in (left, cols, right))
+        assert len(clocks) == 2 * (padding + rows * row)
+        # The first row is padding; data is there, and stays ahead, well before its end or soon.
+        assert clocks[-1] - clocks[padding + 1] == len(clocks) - padding - 2
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
+def test_room(config, backend):
+    """`room` is the beats that fit behind the words not yet taken; it is used up and comes back."""
+    capacity = max(16, 2 * config.burst_beats) * config.chip_words
+    cols = 3 * capacity
+    fields = dict(
+        dram_addr=CHIP_BASE if config.bus_words == 1 else 0, num_blocks=1, num_rows=1,
+        num_cols=cols, stride_h=1, stride_w=2, seg_words=cols, seg_count=1, dma_blocks=1,
+        inc_col=glb_address(1, config.pixels), inc_col_wrap=glb_address(1, config.pixels),
+    )  # fmt: skip
+    commands = [(Opcode.LOAD_IFMAP, fields)]
+    results = run(config, commands, seed=1, eighths=1, backend=backend, clocks=2 * cols + 100)
+    chip = int(fields["dram_addr"] >= CHIP_BASE)
+    lanes = config.chip_words if chip else config.bus_words
+    pushed = written = 0
+    rooms = set()
+    for clock, r in enumerate(results):
+        written += r["glb_w_count"]
+        held = min(pushed * lanes, cols) - written
+        assert r["room"] == (capacity - held) // config.bus_words, f"clock {clock}"
+        rooms.add(r["room"])
+        pushed += r[f"taken_{chip}"]
+    assert written == cols
+    assert max(rooms) == capacity // config.bus_words
+    if lanes > 1:
+        assert min(rooms) <= config.chip_words // config.bus_words
