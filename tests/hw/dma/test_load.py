@@ -226,7 +226,7 @@ def run(config, commands, *, seed, eighths, backend, clocks):
     codes = [int.from_bytes(assemble(op, **f), "little") for op, f in commands]
     vectors = [dict(push=1, word=code) for code in codes] + [dict(push=0)] * clocks
     dut = LoadBench(config, seed=seed, eighths=eighths)
-    return run_vectors(dut, vectors, [n for n in dut.signature.members], backend=backend)
+    return run_vectors(dut, vectors, list(dut.signature.members), backend=backend)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -262,7 +262,7 @@ def test_commands(config, eighths, backend):
             config, commands, seed=seed, eighths=eighths, backend=backend,
             clocks=200 + total * (8 // (8 - eighths)) * 2,
         )  # fmt: skip
-        writes, pushed, popped = [], 0, 0
+        writes = []
         for clock, r in enumerate(results):
             glb = split(r["glb_w_data"], bits, r["glb_w_count"])
             first = r["glb_w_row"] - (r["glb_w_row"] >> 15 << 16)
