@@ -5,7 +5,6 @@ command that reads what was never written, waits for ever or leaves a buffer is 
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -14,13 +13,13 @@ from skimp.isa import (
     CHIP_BASE,
     COMMAND_BYTES,
     CommandError,
-    RECORD_BYTES,
     LoadTarget,
     Opcode,
     Rounding,
     Semaphore,
     parse,
 )
+from skimp_sim.counting import LayerCounts, count_command
 from skimp_sim.golden.arithmetic import multiply_double, multiply_single, wrap_int32
 from skimp_sim.hazards import HazardCheck
 
@@ -29,39 +28,6 @@ __all__ = ["FunctionalError", "FunctionalModel", "LayerCounts"]
 
 class FunctionalError(RuntimeError):
     """A program that the hardware could not execute; says which command and why."""
-
-
-@dataclass
-class LayerCounts:
-    """What one layer did.
-
-    Parameters
-    ----------
-    dram_read_bytes : Counter
-        By "ifmap", "wgt" (weights, parameters, tables), "program"; whole beats.
-    dram_write_bytes : Counter
-        By "ofmap"; whole beats.
-    act_accesses : Counter
-        Beats "read" from and "written" to the activation store.
-    glb_accesses : Counter
-        Words of in_channels bytes: "ifmap" read and written on the ifmap side, "ofmap" written
-        (out_channels bytes are several words) and read on the ofmap side.
-    spad_accesses : Counter
-        "wgt": bytes of weights read from and written to the weight scratchpads (a block is read
-        once a pass); "psum": 32-bit sums read and written.
-    macs_gated : int
-        MACs of real pixels and channels whose ifmap value equals the zero point.
-    commands : Counter
-        By opcode.
-    """
-
-    dram_read_bytes: Counter = field(default_factory=Counter)
-    dram_write_bytes: Counter = field(default_factory=Counter)
-    act_accesses: Counter = field(default_factory=Counter)
-    glb_accesses: Counter = field(default_factory=Counter)
-    spad_accesses: Counter = field(default_factory=Counter)
-    macs_gated: int = 0
-    commands: Counter = field(default_factory=Counter)
 
 
 class FunctionalModel:
@@ -114,27 +80,25 @@ class FunctionalModel:
                 opcode, fields = parse(data)
             except CommandError as error:
                 raise FunctionalError(f"address {address:#x}: {error}") from error
-            self._counts.dram_read_bytes["program"] += COMMAND_BYTES
-            self._counts.commands[opcode.name] += 1
             self._where = f"{opcode.name} at {address:#x}"
             self._take(fields["wait"])
+            if opcode not in (Opcode.END, Opcode.CHECK, Opcode.LAYER):
+                problem = self._hazards.begin(opcode, fields["wait"], fields["post"])
+                if problem:
+                    self._fail(problem)
+                getattr(self, f"_{opcode.name.lower()}")(_Fields(fields))
+                self._hazards.end()
+            count_command(self.config, self._counts, opcode, _Fields(fields))
             if opcode is Opcode.END:
                 return
             if opcode is Opcode.CHECK:
                 if fields["hash"] != self.config.hash:
                     self._fail("compiled for another configuration")
             elif opcode is Opcode.LAYER:
-                self._counts.dram_write_bytes["record"] += RECORD_BYTES
                 self.layers[fields["layer_id"]] = self._counts
                 self._counts = LayerCounts()
                 if on_layer is not None:
                     on_layer(fields["layer_id"])
-            else:
-                problem = self._hazards.begin(opcode, fields["wait"], fields["post"])
-                if problem:
-                    self._fail(problem)
-                getattr(self, f"_{opcode.name.lower()}")(_Fields(fields))
-                self._hazards.end()
             for semaphore in _bits(fields["post"]):
                 self._semaphores[semaphore] += 1
             address += COMMAND_BYTES
@@ -211,7 +175,6 @@ class FunctionalModel:
             tile = tile[:, :, ::2]
         self._write("ifmap", words.reshape(-1))
         self.ifmap[words.reshape(-1)] = tile.reshape(-1, cfg.in_channels)
-        self._counts.glb_accesses["ifmap"] += words.size
 
     def _load_residual(self, f) -> None:
         cfg = self.config
@@ -225,10 +188,9 @@ class FunctionalModel:
         self._write("residual", where)
         pixels = self.residual[where].reshape(f.num_pixels, cfg.ofmap_blocks, cfg.in_channels)
         pixels[:, : f.dma_blocks] = values.transpose(1, 0, 2)
-        self._counts.glb_accesses["ofmap"] += f.num_pixels * f.dma_blocks
 
-    def _segments(self, f, blocks: int) -> tuple[np.ndarray, int]:
-        """Return the word addresses (bytes) of a transfer in order, and its beats."""
+    def _segments(self, f, blocks: int) -> np.ndarray:
+        """Return the word addresses (bytes) of a transfer in order."""
         cfg = self.config
         starts = (
             f.dram_addr
@@ -236,21 +198,15 @@ class FunctionalModel:
             + np.arange(f.seg_count)[None, :] * f.seg_stride
         )
         at = starts[:, :, None] + np.arange(f.seg_words) * cfg.word_bytes
-        words = cfg.chip_words if f.dram_addr >= CHIP_BASE else cfg.bus_words
-        skip = starts % (words * cfg.word_bytes) // cfg.word_bytes
-        return at.reshape(-1), int((-(-(skip + f.seg_words) // words)).sum())
+        return at.reshape(-1)
 
     def _load(self, f) -> np.ndarray:
-        """Return the words that a load reads as int8 rows; counts them."""
-        at, beats = self._segments(f, f.dma_blocks)
-        if f.dram_addr >= CHIP_BASE:
-            self._counts.act_accesses["read"] += beats
-        else:
-            self._counts.dram_read_bytes["ifmap"] += beats * self.config.bus_bytes
-        return self._words(at)[0][at % CHIP_BASE // self.config.word_bytes]
+        """Return the words that a load reads as int8 rows."""
+        at = self._segments(f, f.dma_blocks)
+        return self._words(at)[at % CHIP_BASE // self.config.word_bytes]
 
-    def _words(self, at: np.ndarray, *, store=False) -> tuple[np.ndarray, str]:
-        """Return the memory that word addresses lie in as int8 rows (a view), and its name."""
+    def _words(self, at: np.ndarray, *, store=False) -> np.ndarray:
+        """Return the memory that word addresses lie in as int8 rows (a view)."""
         width = self.config.word_bytes
         name = "chip" if at.min() >= CHIP_BASE else "dram"
         memory = self.chip if name == "chip" else self.dram
@@ -262,7 +218,7 @@ class FunctionalModel:
         problem = (self._hazards.store if store else self._hazards.load)(name, index)
         if problem:
             self._fail(problem)
-        return memory[: memory.size // width * width].view(np.int8).reshape(-1, width), name
+        return memory[: memory.size // width * width].view(np.int8).reshape(-1, width)
 
     def _load_linear(self, f) -> None:
         cfg = self.config
@@ -273,7 +229,7 @@ class FunctionalModel:
         if f.dram_addr % cfg.bus_bytes or f.dram_addr >= CHIP_BASE:
             self._fail(f"reads beats from {f.dram_addr:#x}")
         at = np.arange(f.dram_addr, f.dram_addr + size, cfg.word_bytes)
-        data = self._words(at)[0][at // cfg.word_bytes].reshape(-1)
+        data = self._words(at)[at // cfg.word_bytes].reshape(-1)
         target = LoadTarget(f.target)
         name, memory = {
             LoadTarget.WGT: ("wgt", self.wgt),
@@ -281,7 +237,6 @@ class FunctionalModel:
             LoadTarget.DW_WGT: ("dw_wgt", self.dw_wgt),
             LoadTarget.TABLE: ("table", None),
         }[target]
-        self._counts.dram_read_bytes["wgt"] += size
         if target is LoadTarget.TABLE:
             if f.beat_addr or size != self.lut.nbytes:
                 self._fail("the tables are loaded whole")
@@ -298,8 +253,6 @@ class FunctionalModel:
         self._write(name, where)
         shape = (where.stop - where.start, *memory.shape[1:])
         memory[where] = data.view(memory.dtype.newbyteorder("<")).reshape(shape)
-        if target is not LoadTarget.PARAM:
-            self._counts.spad_accesses["wgt"] += size
 
     # Compute
 
@@ -338,7 +291,6 @@ class FunctionalModel:
         if words.min() < 0 or words.max() >= self.words:
             self._fail(f"reads ifmap words {words.min()} to {words.max()} of {self.words}")
         self._read("ifmap", np.unique(words))
-        self._counts.glb_accesses["ifmap"] += words.size
         return words, self.ifmap[words].astype(np.int32) - f.in_zp
 
     def _psum_entries(self, f):
@@ -373,10 +325,6 @@ class FunctionalModel:
         lanes = np.arange(cfg.in_channels) < real[:, None]
         zeros = (acts == 0) & lanes[:, None, None, :]
         self._counts.macs_gated += int(zeros.sum()) * f.co_valid
-        self._counts.spad_accesses["wgt"] += weights.size
-        updates = blocks * f.num_pixels * cfg.out_channels
-        reads = updates - (f.num_pixels * cfg.out_channels if f.first else 0)
-        self._counts.spad_accesses["psum"] += updates + reads
 
     def _psum_words(self, f):
         start = f.psum_half * self.config.tile_pixels
@@ -398,7 +346,6 @@ class FunctionalModel:
                     self._fail(f"takes weights to word {where.stop} of {cfg.dw_wgt_depth}")
                 self._read("dw_wgt", where)
                 weights = self.dw_wgt[where].astype(np.int32)
-                self._counts.spad_accesses["wgt"] += taps.size
                 real = np.arange(cfg.in_channels) < f.ci_last
                 self._counts.macs_gated += int(((taps == 0) & real).sum())
             sums = np.einsum("tpc,tc->pc", taps, weights, dtype=np.int64)
@@ -410,7 +357,6 @@ class FunctionalModel:
         self._write("psum", self._psum_words(f))
         self.psum[half, entries] = 0
         self.psum[half, entries, : self.config.in_channels] = wrap_int32(sums)
-        self._counts.spad_accesses["psum"] += sums.size
 
     def _drain(self, f) -> None:
         cfg = self.config
@@ -440,8 +386,6 @@ class FunctionalModel:
         where = slice(f.ofmap_base, f.ofmap_base + f.num_pixels)
         self._write("ofmap", where)
         self.ofmap[where] = out
-        self._counts.spad_accesses["psum"] += acc.size
-        self._counts.glb_accesses["ofmap"] += f.num_pixels * cfg.ofmap_blocks
 
     def _second_stage(self, f, out: np.ndarray) -> np.ndarray:
         self._read("table", slice(0, 1))
@@ -452,7 +396,6 @@ class FunctionalModel:
                 self._fail(f"takes residual pixels to {where.stop}")
             self._read("residual", where)
             sums += self.lut[1][self.residual[where].astype(np.int64) & 0xFF]
-            self._counts.glb_accesses["ofmap"] += f.num_pixels * self.config.ofmap_blocks
         scaled = multiply_double(wrap_int32(sums), f.mult2, f.shift2)
         return np.clip(scaled + f.out_zp2, f.act_min2, f.act_max2)
 
@@ -465,15 +408,10 @@ class FunctionalModel:
             self._fail(f"takes ofmap words to {where.stop}, {f.num_blocks} blocks")
         self._read("ofmap", where)
         blocks = self.ofmap[where].reshape(words, cfg.ofmap_blocks, cfg.in_channels)
-        at, beats = self._segments(f, f.num_blocks)
-        memory, name = self._words(at, store=True)
+        at = self._segments(f, f.num_blocks)
+        memory = self._words(at, store=True)
         data = blocks[:, : f.num_blocks].transpose(1, 0, 2).reshape(-1, cfg.in_channels)
         memory[at % CHIP_BASE // cfg.word_bytes] = data
-        if name == "chip":
-            self._counts.act_accesses["written"] += beats
-        else:
-            self._counts.dram_write_bytes["ofmap"] += beats * cfg.bus_bytes
-        self._counts.glb_accesses["ofmap"] += len(data)
 
 
 class _Fields:

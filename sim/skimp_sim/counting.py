@@ -1,0 +1,160 @@
+"""What commands access, counted from their fields alone: no data needed."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from skimp.config import Config
+from skimp.isa import CHIP_BASE, COMMAND_BYTES, RECORD_BYTES, LoadTarget, Opcode
+
+__all__ = ["LayerCounts", "count_command", "segment_beats"]
+
+
+@dataclass
+class LayerCounts:
+    """What one layer did.
+
+    Parameters
+    ----------
+    dram_read_bytes : Counter
+        By "ifmap", "wgt" (weights, parameters, tables), "program"; whole beats.
+    dram_write_bytes : Counter
+        By "ofmap"; whole beats.
+    act_accesses : Counter
+        Beats "read" from and "written" to the activation store.
+    glb_accesses : Counter
+        Words of in_channels bytes: "ifmap" read and written on the ifmap side, "ofmap" written
+        (out_channels bytes are several words) and read on the ofmap side.
+    spad_accesses : Counter
+        "wgt": bytes of weights read from and written to the weight scratchpads (a block is read
+        once a pass); "psum": 32-bit sums read and written.
+    macs_gated : int
+        MACs of real pixels and channels whose ifmap value equals the zero point; needs data.
+    commands : Counter
+        By opcode.
+    """
+
+    dram_read_bytes: Counter = field(default_factory=Counter)
+    dram_write_bytes: Counter = field(default_factory=Counter)
+    act_accesses: Counter = field(default_factory=Counter)
+    glb_accesses: Counter = field(default_factory=Counter)
+    spad_accesses: Counter = field(default_factory=Counter)
+    macs_gated: int = 0
+    commands: Counter = field(default_factory=Counter)
+
+
+def segment_beats(config: Config, f, blocks: int) -> int:
+    """Return the beats of all segments of a transfer: a beat that is touched counts whole.
+
+    Parameters
+    ----------
+    config : Config
+    f : object
+        Fields of the command.
+    blocks : int
+        Its channel blocks.
+    """
+    starts = (
+        f.dram_addr
+        + np.arange(blocks)[:, None] * f.block_stride
+        + np.arange(f.seg_count)[None, :] * f.seg_stride
+    )
+    words = config.chip_words if f.dram_addr >= CHIP_BASE else config.bus_words
+    skip = starts % (words * config.word_bytes) // config.word_bytes
+    return int((-(-(skip + f.seg_words) // words)).sum())
+
+
+def count_command(config: Config, counts: LayerCounts, opcode: Opcode, f) -> None:
+    """Add what a command does to the counts (all but macs_gated).
+
+    Parameters
+    ----------
+    config : Config
+    counts : LayerCounts
+    opcode : Opcode
+    f : object
+        Fields of the command as attributes.
+    """
+    counts.dram_read_bytes["program"] += COMMAND_BYTES
+    counts.commands[opcode.name] += 1
+    count = _COUNT.get(opcode)
+    if count is not None:
+        count(config, counts, f)
+
+
+def _layer(config: Config, counts: LayerCounts, f) -> None:
+    counts.dram_write_bytes["record"] += RECORD_BYTES
+
+
+def _load(config: Config, counts: LayerCounts, f) -> None:
+    """Beats that a load reads."""
+    beats = segment_beats(config, f, f.dma_blocks)
+    if f.dram_addr >= CHIP_BASE:
+        counts.act_accesses["read"] += beats
+    else:
+        counts.dram_read_bytes["ifmap"] += beats * config.bus_bytes
+
+
+def _load_ifmap(config: Config, counts: LayerCounts, f) -> None:
+    rows = f.pad_top + f.num_rows + f.pad_bottom
+    cols = f.pad_left + f.num_cols + f.pad_right
+    if f.dma_blocks * f.seg_count * f.seg_words:
+        _load(config, counts, f)
+    counts.glb_accesses["ifmap"] += f.num_blocks * rows * (-(-cols // 2) if f.halve else cols)
+
+
+def _load_residual(config: Config, counts: LayerCounts, f) -> None:
+    _load(config, counts, f)
+    counts.glb_accesses["ofmap"] += f.num_pixels * f.dma_blocks
+
+
+def _load_linear(config: Config, counts: LayerCounts, f) -> None:
+    size = f.num_beats * config.bus_bytes
+    counts.dram_read_bytes["wgt"] += size
+    if f.target in (LoadTarget.WGT, LoadTarget.DW_WGT):
+        counts.spad_accesses["wgt"] += size
+
+
+def _conv(config: Config, counts: LayerCounts, f) -> None:
+    blocks = f.num_c * f.num_r * f.num_s
+    counts.glb_accesses["ifmap"] += blocks * f.num_pixels
+    counts.spad_accesses["wgt"] += blocks * config.wgt_block_bytes
+    updates = blocks * f.num_pixels * config.out_channels
+    reads = updates - (f.num_pixels * config.out_channels if f.first else 0)
+    counts.spad_accesses["psum"] += updates + reads
+
+
+def _depthwise(config: Config, counts: LayerCounts, f) -> None:
+    words = f.num_c * f.num_r * f.num_s * f.num_pixels
+    counts.glb_accesses["ifmap"] += words
+    if not (f.max_mode or f.unit_wgt):
+        counts.spad_accesses["wgt"] += words * config.in_channels
+    counts.spad_accesses["psum"] += f.num_pixels * config.in_channels
+
+
+def _drain(config: Config, counts: LayerCounts, f) -> None:
+    words = f.num_pixels * config.ofmap_blocks
+    counts.spad_accesses["psum"] += f.num_pixels * config.out_channels
+    counts.glb_accesses["ofmap"] += 2 * words if f.add and f.residual else words
+
+
+def _store(config: Config, counts: LayerCounts, f) -> None:
+    beats = segment_beats(config, f, f.num_blocks)
+    if f.dram_addr >= CHIP_BASE:
+        counts.act_accesses["written"] += beats
+    else:
+        counts.dram_write_bytes["ofmap"] += beats * config.bus_bytes
+    counts.glb_accesses["ofmap"] += f.seg_words * f.seg_count * f.num_blocks
+
+
+_COUNT = {
+    Opcode.LAYER: _layer,
+    Opcode.LOAD_IFMAP: _load_ifmap,
+    Opcode.LOAD_RESIDUAL: _load_residual,
+    Opcode.LOAD_LINEAR: _load_linear,
+    Opcode.CONV: _conv,
+    Opcode.DEPTHWISE: _depthwise,
+    Opcode.DRAIN: _drain,
+    Opcode.STORE: _store,
+}

@@ -1,0 +1,264 @@
+"""The cycle model of a whole program."""
+
+import time
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from skimp.isa import CHANNELS, COMMAND_BYTES, Opcode, parse
+from skimp.isa import Unit as IsaUnit
+from skimp.regs import COUNTERS
+from skimp_compiler.program import DeviceStep, Program
+from skimp_sim.counting import LayerCounts, count_command
+from skimp_sim.dram.ddr4 import Ddr4
+from skimp_sim.dram.params import Ddr4Params
+from skimp_sim.perf.accounts import Intervals, counts_before
+from skimp_sim.perf.compute import Compute
+from skimp_sim.perf.drain import Drain
+from skimp_sim.perf.kernel import NEVER, Semaphores
+from skimp_sim.perf.linear import Linear
+from skimp_sim.perf.load import LoadData, LoadRequests
+from skimp_sim.perf.read import Memory, ReadData, Reader
+from skimp_sim.perf.sequencer import Sequencer
+from skimp_sim.perf.store import Store, Writer
+
+__all__ = ["PerfError", "PerfResult", "run_perf"]
+
+START_CLOCKS = 16
+"""Clocks of the memory before the first program starts: reset, and what the driver writes."""
+
+BETWEEN_CLOCKS = 60
+"""Clocks between the end of a program and the start of the next: the driver's reads and writes."""
+
+
+class PerfError(RuntimeError):
+    """A program that does not come to its end; names what the units wait for."""
+
+
+class Command:
+    """A command of the program: its opcode, and its fields as attributes."""
+
+    def __init__(self, data: bytes):
+        self.opcode, values = parse(data)
+        self.__dict__.update(values)
+
+
+@dataclass(kw_only=True)
+class PerfResult:
+    """What the cycle model says.
+
+    Parameters
+    ----------
+    counters : dict
+        By layer_id, as the LAYER records of the hardware hold them (macs_gated left out).
+    counts : dict
+        LayerCounts by layer_id, as the functional model has them (macs_gated left out).
+    dram : dict
+        Counters of the DDR4 model.
+    wall_seconds : float
+    """
+
+    counters: dict[int, dict[str, int]] = field(default_factory=dict)
+    counts: dict[int, LayerCounts] = field(default_factory=dict)
+    dram: dict[str, int] = field(default_factory=dict)
+    wall_seconds: float = 0.0
+
+    @cached_property
+    def cycles(self) -> int:
+        """Clocks of all layers."""
+        return sum(counters["cycles"] for counters in self.counters.values())
+
+
+def run_perf(program: Program, *, ddr4: Ddr4Params | None = None) -> PerfResult:
+    """Return cycles, causes and accesses of every layer of a program.
+
+    Parameters
+    ----------
+    program : Program
+    ddr4 : Ddr4Params or None
+        None: the one that the RTL is simulated with (`ddr4_of`).
+    """
+    from skimp_sim.rtl_engine import ddr4_of
+
+    begin = time.perf_counter()
+    config = program.config
+    ddr = Ddr4(config.bus_bytes, ddr4 or ddr4_of(config))
+    result = PerfResult()
+    clock = START_CLOCKS
+    for step in program.steps:
+        if not isinstance(step, DeviceStep):
+            continue
+        commands = _commands(program, step)
+        _count(program, commands, result)
+        machine = _Machine(program, step, commands, ddr, clock)
+        clock += machine.run() + BETWEEN_CLOCKS
+        result.counters.update(machine.counters(step))
+    result.dram = ddr.counters.as_dict()
+    result.wall_seconds = time.perf_counter() - begin
+    return result
+
+
+def _commands(program: Program, step: DeviceStep) -> list[Command]:
+    image, address = program.image, step.address
+    commands = []
+    while not commands or commands[-1].opcode is not Opcode.END:
+        commands.append(Command(image[address : address + COMMAND_BYTES]))
+        address += COMMAND_BYTES
+    return commands
+
+
+def _count(program: Program, commands: list[Command], result: PerfResult) -> None:
+    counts = LayerCounts()
+    for command in commands:
+        count_command(program.config, counts, command.opcode, command)
+        if command.opcode is Opcode.LAYER:
+            result.counts[command.layer_id] = counts
+            counts = LayerCounts()
+
+
+class _Machine:
+    """The units of one run of a program."""
+
+    def __init__(self, program: Program, step: DeviceStep, commands, ddr: Ddr4, start: int):
+        config = program.config
+        semaphores = Semaphores()
+        self.memory = memory = Memory(ddr, start)
+        self.reader = reader = Reader(config, memory)
+        self.read_data = ReadData(reader)
+        self.seq = seq = Sequencer(config, commands, step.address, reader, semaphores)
+        queues = seq.queues
+        self.load_data = load_data = LoadData(config, reader, semaphores)
+        self.load = LoadRequests(config, queues[IsaUnit.LOAD], reader, load_data)
+        self.linear = Linear(config, queues[IsaUnit.WGT], reader, semaphores)
+        self.compute = Compute(config, queues[IsaUnit.COMPUTE], semaphores)
+        self.drain = Drain(config, queues[IsaUnit.DRAIN], semaphores)
+        self.writer = Writer(config, memory)
+        self.store = Store(config, queues[IsaUnit.STORE], self.writer, semaphores)
+        reader.clients = [seq, self.load, self.linear]
+        seq.units = {
+            IsaUnit.LOAD: self.load,
+            IsaUnit.WGT: self.linear,
+            IsaUnit.COMPUTE: self.compute,
+            IsaUnit.DRAIN: self.drain,
+            IsaUnit.STORE: self.store,
+        }
+        for (_, waiter), semaphore in CHANNELS.items():
+            semaphores.waiter[semaphore] = seq.units[waiter]
+        for unit in (load_data, self.linear, self.compute, self.drain, self.store):
+            unit.sequencer = seq
+        # In this order within a clock: those that see registers of others before those that
+        # change them.
+        self.units = (
+            memory, reader, self.read_data, load_data, self.load, self.linear, seq, self.compute,
+            self.drain, self.store, self.writer,
+        )  # fmt: skip
+
+    def run(self) -> int:
+        """Run to the end; return the clocks."""
+        units, seq = self.units, self.seq
+        before = -1
+        while seq.done == NEVER:
+            t = min([unit.due for unit in units])
+            if t == NEVER:
+                raise PerfError(self._stuck())
+            assert t > before, (t, before, [type(u).__name__ for u in units if u.due == t])
+            before = t
+            for unit in units:
+                if unit.due <= t:
+                    unit.due = NEVER
+                    unit.step(t)
+        return seq.done
+
+    def _stuck(self) -> str:
+        waiting = [
+            f"{unit.name} for {queue.fifo.first.opcode.name}"
+            for unit, queue in self.seq.queues.items()
+            if queue.fifo.first is not None
+        ]
+        return "the program waits for ever: " + ", ".join(waiting)
+
+    def counters(self, step: DeviceStep) -> dict[int, dict[str, int]]:
+        """Counters of every layer of the step, as the driver takes them from the records."""
+        marks = [clock for _, clock in self.store.snapshots]
+        marks[-1:] = [self.seq.done]
+        sums = self._sums(np.asarray(marks, np.int64))
+        names = [name for name, _ in COUNTERS if name in sums]
+        layers = {}
+        for k, (layer_id, _) in enumerate(self.store.snapshots):
+            layers[layer_id] = {
+                name: int(sums[name][k] - (sums[name][k - 1] if k else 0)) for name in names
+            }
+        return layers
+
+    def _sums(self, marks: np.ndarray) -> dict[str, np.ndarray]:
+        """Each counter before each mark."""
+        compute, drain = self.compute, self.drain
+        end = self.seq.done
+        known = Intervals(
+            end,
+            marks,
+            {
+                "array": _passes(compute.conv),
+                "depthwise": compute.depthwise,
+                "waiting": [*compute.waiting, (compute._end + 1, end)],
+                "wait_psum": compute.wait_psum,
+                "loaded": compute.loaded,
+                "wait_store": drain.wait_store,
+                "load": self.load_data.busy,
+                "linear": self.linear.busy,
+                "drain": drain.busy,
+                "store": self.store.busy,
+                "draining": drain.running,
+            },
+        )
+        waiting, psum = known["waiting"], known["wait_psum"]
+        read = ~known["loaded"]
+        loads_idle = ~(known["load"] | known["linear"])
+        behind = psum | read & loads_idle
+        causes = {
+            "array": known["array"],
+            "depthwise": known["depthwise"],
+            "stall_dram_write": waiting
+            & behind
+            & (known["wait_store"] | ~known["drain"] & known["store"]),
+            "stall_drain": waiting & (psum | read & loads_idle & known["drain"]),
+            "stall_dram_read": waiting & read & ~loads_idle,
+        }
+        sums = {"cycles": marks}
+        free = np.ones_like(waiting)
+        for name, value in causes.items():
+            sums[name] = known.upto(free & value, marks)
+            free = free & ~value
+        sums["stall_other"] = known.upto(free, marks)
+        sums["drain"] = known.upto(known["draining"], marks)
+        sums["read_beats"] = self._read_beats(marks)
+        sums["write_beats"] = counts_before(self.writer.beat_log, marks)
+        sums["commands"] = counts_before(self.seq.commands, marks)
+        return sums
+
+    def _read_beats(self, marks: np.ndarray) -> np.ndarray:
+        """Beats before each mark; those of a burst that a mark cuts are taken as even."""
+        sums = counts_before(self.reader.beat_log, marks)
+        bursts = np.asarray(self.reader.bursts, np.int64).reshape(-1, 3)
+        first, last, beats = bursts.T
+        total = np.concatenate(([0], np.cumsum(beats)))
+        whole = np.searchsorted(last, marks)
+        sums = sums + total[whole]
+        for k, (mark, n) in enumerate(zip(marks, whole)):
+            if n < len(bursts) and first[n] < mark:
+                sums[k] += (mark - first[n]) * beats[n] // (last[n] + 1 - first[n])
+        return sums
+
+
+def _passes(conv: list) -> np.ndarray:
+    """Intervals in which the array takes groups, from (start, passes, clocks of a pass, groups)."""
+    if not conv:
+        return np.zeros((0, 2), np.int64)
+    start, passes, clocks, groups = np.asarray(conv, np.int64).T
+    dense = groups >= clocks
+    whole = np.stack([start, start + passes * clocks], 1)[dense]
+    start, passes, clocks, groups = (a[~dense] for a in (start, passes, clocks, groups))
+    nth = np.arange(passes.sum()) - np.repeat(np.cumsum(passes) - passes, passes)
+    begin = np.repeat(start, passes) + nth * np.repeat(clocks, passes)
+    return np.concatenate([whole, np.stack([begin, begin + np.repeat(groups, passes)], 1)])
