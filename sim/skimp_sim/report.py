@@ -179,11 +179,11 @@ def _layer_json(row: LayerRow, config: Config) -> dict:
         return {key: int(found.get(key, 0)) for key in keys}
 
     reads = counted("dram_read_bytes", ("ifmap", "wgt", "psum", "program"))
-    writes = counted("dram_write_bytes", ("ofmap", "psum"))
+    writes = counted("dram_write_bytes", ("ofmap", "psum", "record"))
     moved = sum(reads.values()) + sum(writes.values())
     on_array = layer.macs if layer.unit == "array" else 0
     peak = config.macs_per_cycle
-    limit = max(-(-on_array // peak), -(-moved // config.word_bytes))
+    limit = max(-(-on_array // peak), -(-moved // config.bus_bytes))
     cycles = row.cycles
     return {
         "name": layer.name,
@@ -202,7 +202,7 @@ def _layer_json(row: LayerRow, config: Config) -> dict:
             "other": counters.get("stall_other", 0),
         },
         "busy_cycles": {
-            name: counters.get(name, 0) for name in ("array", "depthwise", "elementwise", "drain")
+            name: counters.get(name, 0) for name in ("array", "depthwise", "drain")
         },
         "dram_read_bytes": reads,
         "dram_write_bytes": writes,

@@ -11,13 +11,16 @@ from skimp.ctrl.semaphores import Semaphores
 from skimp.dma.axi import SegmentLayout
 from skimp.isa import COMMAND_BYTES, COMMANDS, Error, Opcode, Semaphore, Unit
 
-__all__ = ["NUM_UNITS", "UNIT_ORDER", "Sequencer"]
+__all__ = ["FETCH_AHEAD", "FETCH_COMMANDS", "NUM_UNITS", "UNIT_ORDER", "Sequencer"]
 
 UNIT_ORDER = (Unit.LOAD, Unit.WGT, Unit.COMPUTE, Unit.DRAIN, Unit.STORE)
 NUM_UNITS = len(UNIT_ORDER)
 
-_FETCH_AHEAD = 3
-"""Commands fetched before they are needed."""
+FETCH_COMMANDS = 8
+"""Commands asked for at once: DRAM answers late, and one command lasts a few clocks at times."""
+
+FETCH_AHEAD = 32
+"""Commands fetched before they are needed, at most."""
 
 
 class Sequencer(wiring.Component):
@@ -98,11 +101,11 @@ class Sequencer(wiring.Component):
         cfg = self._config
         beats_per_command = COMMAND_BYTES // cfg.bus_bytes
         m.submodules.fetched = fetched = SyncFIFOBuffered(
-            width=COMMAND_BITS, depth=_FETCH_AHEAD + 1
+            width=COMMAND_BITS, depth=FETCH_AHEAD
         )
         addr = Signal(32, reset_less=True)
         fetching = Signal()
-        expected = Signal(range(_FETCH_AHEAD + 2))  # asked for, not yet dispatched
+        expected = Signal(range(FETCH_AHEAD + 1))  # asked for, not yet dispatched
         beat = Signal(range(max(beats_per_command, 2)))
         word = Signal(COMMAND_BITS, reset_less=True)
         complete = Signal()
@@ -110,8 +113,10 @@ class Sequencer(wiring.Component):
 
         m.d.comb += [
             self.segments.payload.addr.eq(addr),
-            self.segments.payload.beats.eq(beats_per_command),
-            self.segments.valid.eq(fetching & (expected < _FETCH_AHEAD) & ~self.stop),
+            self.segments.payload.beats.eq(FETCH_COMMANDS * beats_per_command),
+            self.segments.valid.eq(
+                fetching & (expected <= FETCH_AHEAD - FETCH_COMMANDS) & ~self.stop
+            ),
             ask.eq(self.segments.valid & self.segments.ready),
             self.beats.ready.eq(1),
             arrive.eq(self.beats.valid),
@@ -120,13 +125,13 @@ class Sequencer(wiring.Component):
         ]
         m.d.sync += complete.eq(0)
         with m.If(ask):
-            m.d.sync += addr.eq(addr + COMMAND_BYTES)
+            m.d.sync += addr.eq(addr + FETCH_COMMANDS * COMMAND_BYTES)
         with m.If(arrive):
             m.d.sync += word.eq(Cat(word, self.beats.payload)[-COMMAND_BITS:])
             m.d.sync += beat.eq(beat + 1)
             with m.If(beat == beats_per_command - 1):
                 m.d.sync += [beat.eq(0), complete.eq(1)]
-        m.d.sync += expected.eq(expected + ask - fetched.r_en)
+        m.d.sync += expected.eq(expected + Mux(ask, FETCH_COMMANDS, 0) - fetched.r_en)
         with m.If(self.start & ~self.busy):
             m.d.sync += [fetching.eq(1), addr.eq(self.program_addr)]
         self._fetched, self._fetching, self._expected = fetched, fetching, expected
