@@ -20,12 +20,16 @@ from skimp_sim.driver.device import DeviceError
 from skimp_sim.functional import FunctionalError
 from skimp_sim.html_report import html_page
 from skimp_sim.inputs import IMAGE_SUFFIXES, load_input
+from skimp_sim.perf.command import perf_report
+from skimp_sim.perf.model import PerfError
 from skimp_sim.report import Report, json_text, write_text
 from skimp_sim.run import ENGINES, load_model, model_labels, run_model
 
 __all__ = ["main"]
 
-USER_ERRORS = (ModelError, ConfigError, ToolError, DeviceError, RtlError, FunctionalError)
+USER_ERRORS = (
+    ModelError, ConfigError, ToolError, DeviceError, RtlError, FunctionalError, PerfError,
+)  # fmt: skip
 """What the user is told in one line, with exit status 2."""
 
 EXIT_DIFFERENT = 1
@@ -97,6 +101,30 @@ def run(model, input_path, config, engine, checked, waves, json_path, report_pat
         write_text(report_path, html_page(report, Path(input_path) if is_picture else None))
     if not report.exact:
         sys.exit(EXIT_DIFFERENT)
+
+
+@main.command()
+@click.argument("model")
+@_config_option
+@click.option("--json", "json_path", metavar="FILE", help="Write the result as JSON.")
+@click.option("--report", "report_path", metavar="FILE.html", help="Write the result as a page.")
+def perf(model, config, json_path, report_path):
+    """Say what MODEL costs by the cycle model: no data, no RTL, in seconds."""
+    console = _console()
+    configuration = load_config(config)
+    for path in filter(None, (json_path, report_path)):
+        _check_writable(path)
+    graph, _ = load_model(model)
+    console.print(
+        f"{graph.name} on {configuration.name} ({configuration.macs_per_cycle} MAC/clock), "
+        "cycle model"
+    )
+    report = perf_report(graph, configuration)
+    _print_report(console, report)
+    if json_path:
+        write_text(json_path, json_text(report))
+    if report_path:
+        write_text(report_path, html_page(report))
 
 
 def _run_with_progress(console, graph, path, inputs, config, **options) -> Report:

@@ -294,7 +294,7 @@ class LoadData(Unit):
         if popped or pushed:
             self._level = level + pushed - popped
             following = t + 1
-            if popped:
+            if popped and self._reader.load_waits:
                 self._reader.wake(t + 1)
         if following < self.due:
             self.due = following

@@ -157,9 +157,15 @@ class _Machine:
     def run(self) -> int:
         """Run to the end; return the clocks."""
         units, seq = self.units, self.seq
+        (
+            memory, reader, read_data, load_data, load, linear, _, compute, drain, store, writer
+        ) = units  # fmt: skip
         before = -1
         while seq.done == NEVER:
-            t = min([unit.due for unit in units])
+            t = min(
+                memory.due, reader.due, read_data.due, load_data.due, load.due, linear.due,
+                seq.due, compute.due, drain.due, store.due, writer.due,
+            )  # fmt: skip
             if t == NEVER:
                 raise PerfError(self._stuck())
             assert t > before, (t, before, [type(u).__name__ for u in units if u.due == t])

@@ -107,6 +107,7 @@ class Reader(Unit):
         self.under_way = 0  # beats on their way to the load unit
         self.clients = [None] * NUM_CLIENTS  # for `beats`, and to wake
         self.load_room = None
+        self.load_waits = False  # for room
         self.bursts: list[tuple[int, int, int]] = []  # first clock, last clock, beats
         self.beat_log: list[int] = []  # clocks of beats that the load unit took
         self._head_at = NEVER  # clock of the last beat of the burst at the front, where known
@@ -157,13 +158,14 @@ class Reader(Unit):
         active = self._active
         if active[0] <= t:
             return 0
-        for client in (self._turn, 3 - self._turn):
-            if active[client] <= t and (
-                client != LOAD_CLIENT
-                or self.under_way + self._config.burst_beats <= self.load_room()
-            ):
-                return client
-        return None
+        load = active[LOAD_CLIENT] <= t
+        if load:
+            load = self.under_way + self._config.burst_beats <= self.load_room()
+            self.load_waits = not load
+        other = active[3 - LOAD_CLIENT] <= t
+        if load and (self._turn == LOAD_CLIENT or not other):
+            return LOAD_CLIENT
+        return 3 - LOAD_CLIENT if other else None
 
     # ---- data
 

@@ -1,0 +1,38 @@
+"""`skimp perf` as a function: compile, model, report."""
+
+from skimp.config import Config
+from skimp_compiler.compiler import compile_graph
+from skimp_compiler.graph import Graph
+from skimp_sim.perf.model import run_perf
+from skimp_sim.report import LayerRow, Report
+
+__all__ = ["perf_report"]
+
+
+def perf_report(graph: Graph, config: Config) -> Report:
+    """Return what the cycle model says about a network; no values, so no answer.
+
+    Parameters
+    ----------
+    graph : Graph
+    config : Config
+    """
+    program = compile_graph(graph, config)
+    result = run_perf(program)
+    rows = [
+        LayerRow(
+            layer=layer,
+            counters=result.counters.get(layer.layer_id, {}),
+            counts=result.counts.get(layer.layer_id),
+        )
+        for layer in program.layers
+    ]
+    return Report(
+        model=graph.name,
+        engine="perf",
+        config=config,
+        rows=rows,
+        output=[],
+        bit_exact={"golden": None, "litert": None},
+        wall_seconds=result.wall_seconds,
+    )
