@@ -5,11 +5,11 @@ import random
 
 import numpy as np
 import pytest
-from testconfigs import ODD
+from testconfigs import ODD, WIDE
 
 from skimp.configs import PRESETS
 from skimp.isa import MAX_SHIFT, MIN_SHIFT, Rounding
-from skimp.post.requant import Requant, RequantLane
+from skimp.post.requant import MULT_CYCLES, Requant, RequantLane
 from skimp_sim.bench.vectors import run_vectors
 from skimp_sim.golden.arithmetic import multiply_double, multiply_single, wrap_int32
 
@@ -31,90 +31,127 @@ def expected(mode, acc, bias, mult, shift, zp, low, high):
     return int(np.clip(out + zp, low, high))
 
 
-def vector(mode, acc, bias, mult, shift, zp, low, high):
-    return dict(
-        mode=int(mode), acc=acc & 0xFFFFFFFF, bias=bias & 0xFFFFFFFF, mult=mult,
-        shift=shift & 0x7F, out_zp=zp & 0xFF, act_min=low & 0xFF, act_max=high & 0xFF,
-    )  # fmt: skip
+def control_bits(mode, zp, low, high):
+    return int(mode) | (zp & 0xFF) << 2 | (low & 0xFF) << 10 | (high & 0xFF) << 18
+
+
+def lane_vectors(values, rng):
+    """One value a clock, each parameter in the clock in which the lane takes it, then the tail.
+
+    What nobody takes is noise: the multipliers of the first clocks, and everything behind the end.
+    """
+    stages = RequantLane.latency - 1
+    clocks = len(values) + RequantLane.latency
+    vectors = [
+        dict(
+            acc=rng.getrandbits(32), bias=rng.getrandbits(32), shift=rng.randint(-31, 7) & 0x7F,
+            mult=rng.getrandbits(31), control=0, **{f"control_d__{k}": 0 for k in range(stages)},
+        )
+        for _ in range(clocks)
+    ]  # fmt: skip
+    for t, (mode, acc, bias, mult, shift, zp, low, high) in enumerate(values):
+        control = control_bits(mode, zp, low, high)
+        vectors[t] |= dict(
+            acc=acc & 0xFFFFFFFF, bias=bias & 0xFFFFFFFF, shift=shift & 0x7F, control=control
+        )
+        vectors[t + MULT_CYCLES]["mult"] = mult
+        for k in range(stages):
+            vectors[t + 1 + k][f"control_d__{k}"] = control
+    return vectors
 
 
 def cases():
-    """Parameters, one value at a time, because they must stand still while data is in the pipe."""
+    """Every value with all its parameters: (mode, acc, bias, mult, shift, zp, low, high)."""
     for mode, mult, shift in itertools.product((Rounding.DOUBLE, Rounding.SINGLE), MULTS, SHIFTS):
-        yield mode, 0, mult, shift, -1, -128, 127, ACCS
+        for acc in ACCS:
+            yield mode, acc, 0, mult, shift, -1, -128, 127
     rng = np.random.default_rng(11)
-    for _ in range(60):
+    for _ in range(1200):
         mode = (Rounding.DOUBLE, Rounding.SINGLE)[rng.integers(2)]
         shift = int(rng.integers(MIN_SHIFT, MAX_SHIFT + 1))
         scale = max(1, min(31, -shift + 9))
-        accs = rng.integers(-(1 << scale), 1 << scale, 20)
         bias = int(rng.integers(-(1 << 30), 1 << 30)) if rng.integers(3) == 0 else 0
         low = int(rng.integers(-128, 0))
         yield (
-            mode, bias, int(rng.integers(0, 1 << 31)), shift, int(rng.integers(-128, 128)), low,
-            int(rng.integers(low, 128)), [int(a) for a in accs],
+            mode, int(rng.integers(-(1 << scale), 1 << scale)), bias, int(rng.integers(0, 1 << 31)),
+            shift, int(rng.integers(-128, 128)), low, int(rng.integers(low, 128)),
         )  # fmt: skip
     # Ties: the product lands exactly on a half.
-    ties = [k << 1 | 1 for k in range(-20, 20)]
-    yield Rounding.DOUBLE, 0, 1 << 30, 0, 0, -128, 127, ties
-    yield Rounding.SINGLE, 0, 1 << 30, 0, 0, -128, 127, ties
-    yield Rounding.DOUBLE, 0, 1 << 30, 1 - 3, 0, -128, 127, [4 * t for t in ties]
+    for k in range(-20, 20):
+        tie = k << 1 | 1
+        yield Rounding.DOUBLE, tie, 0, 1 << 30, 0, 0, -128, 127
+        yield Rounding.SINGLE, tie, 0, 1 << 30, 0, 0, -128, 127
+        yield Rounding.DOUBLE, 4 * tie, 0, 1 << 30, 1 - 3, 0, -128, 127
     for divisor in (1, 2, 3, 7, 9, 49, 64, 125):
         bits = max(30, (129 * divisor * divisor - 1).bit_length())
         mult = -(-(1 << bits) // divisor)
-        sums = [int(s) for s in rng.integers(-128 * divisor, 128 * divisor, 30)]
-        yield Rounding.AWAY, divisor // 2, mult, 31 - bits, 0, -128, 127, sums
+        for acc in rng.integers(-128 * divisor, 128 * divisor, 30):
+            yield Rounding.AWAY, int(acc), divisor // 2, mult, 31 - bits, 0, -128, 127
     for mult, shift in itertools.product(MULTS, (MIN_SHIFT, -30, -8, -1, 0)):
-        yield Rounding.AWAY, 0, mult, shift, 5, -100, 100, [a for a in ACCS if a != -INT32 - 1]
+        for acc in ACCS:
+            if acc != -INT32 - 1:
+                yield Rounding.AWAY, acc, 0, mult, shift, 5, -100, 100
 
 
+@pytest.mark.parametrize("mixed", [False, True])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_lane(backend):
-    vectors, wanted = [], []
-    for mode, bias, mult, shift, zp, low, high, accs in cases():
-        for acc in accs:
-            vectors.append(vector(mode, acc, bias, mult, shift, zp, low, high))
-            wanted.append((len(vectors) - 1, expected(mode, acc, bias, mult, shift, zp, low, high)))
-        vectors += [vectors[-1]] * RequantLane.latency
-    results = run_vectors(RequantLane(), vectors, ["ofmap"], backend=backend)
-    for clock, want in wanted:
+def test_lane(backend, mixed):
+    """A value a clock; mixed: neighbours in the pipeline have nothing in common."""
+    seed = 17
+    rng = random.Random(seed)
+    values = list(cases())
+    if mixed:
+        rng.shuffle(values)
+    results = run_vectors(RequantLane(), lane_vectors(values, rng), ["ofmap"], backend=backend)
+    for clock, value in enumerate(values):
         got = results[clock + RequantLane.latency]["ofmap"]
-        assert (got ^ 0x80) - 0x80 == want, (clock, vectors[clock])
+        assert (got ^ 0x80) - 0x80 == expected(*value), f"seed {seed} clock {clock}: {value}"
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("config", [PRESETS["tiny"], PRESETS["small"], ODD], ids=lambda c: c.name)
+@pytest.mark.parametrize("config", [PRESETS["tiny"], ODD, WIDE], ids=lambda c: c.name)
 def test_lanes_valid_and_tag(config, backend):
-    """Every lane has its own parameters; valid and tag come out beside the data."""
+    """Every lane has its own parameters, every pixel others; valid and tag beside the data."""
     seed = config.pixels
     rng = random.Random(seed)
     channels = range(config.out_channels)
-    vectors, wanted = [], {}
-    for mode in (Rounding.DOUBLE, Rounding.SINGLE, Rounding.DOUBLE):
-        bias = [rng.randrange(-(1 << 20), 1 << 20) for _ in channels]
-        mult = [rng.randrange(1 << 30, 1 << 31) for _ in channels]
-        shift = [rng.randrange(-16, 2) for _ in channels]
+    num_pixels, latency = 240, Requant.latency
+    vectors = [dict(valid=0, tag=rng.getrandbits(5)) for _ in range(num_pixels + latency)]
+    wanted = {}
+    for t in range(num_pixels):
+        mode = rng.choice((Rounding.DOUBLE, Rounding.SINGLE, Rounding.AWAY))
         zp, low, high = rng.randrange(-128, 128), rng.randrange(-128, 0), rng.randrange(0, 128)
-        for _ in range(80):
-            acc = [rng.randrange(-(1 << 24), 1 << 24) for _ in channels]
-            args = [(mode, acc[c], bias[c], mult[c], shift[c], zp, low, high) for c in channels]
-            lanes = [vector(*a) for a in args]
-            together = {
-                name: sum(lane[name] << bits * c for c, lane in enumerate(lanes))
-                for name, bits in (("acc", 32), ("bias", 32), ("mult", 32), ("shift", 7))
-            }
-            valid, tag = rng.randrange(2), rng.getrandbits(5)
-            if valid:
-                packed = sum((expected(*a) & 0xFF) << 8 * c for c, a in enumerate(args))
-                wanted[len(vectors) + Requant.latency] = (tag, packed)
-            vectors.append({**lanes[0], **together, "valid": valid, "tag": tag})
-        vectors += [{**vectors[-1], "valid": 0}] * Requant.latency
+        args = [
+            (
+                mode, rng.randrange(-(1 << 24), 1 << 24),
+                rng.randrange(0 if mode == Rounding.AWAY else -(1 << 20), 1 << 20),
+                rng.randrange(1 << 30, 1 << 31),
+                rng.randrange(-16, 0 if mode == Rounding.AWAY else 2), zp, low, high,
+            )
+            for _ in channels
+        ]  # fmt: skip
+        together = {
+            name: sum((lane[k] & (1 << bits) - 1) << bits * c for c, lane in enumerate(args))
+            for k, name, bits in ((1, "acc", 32), (2, "bias", 32), (3, "mult", 32), (4, "shift", 7))
+        }
+        vectors[t + MULT_CYCLES]["mult"] = together.pop("mult")
+        valid = rng.randrange(2)
+        vectors[t] |= {**together, "valid": valid, "control": control_bits(mode, zp, low, high)}
+        if valid:
+            packed = sum((expected(*a) & 0xFF) << 8 * c for c, a in enumerate(args))
+            wanted[t + latency] = (vectors[t]["tag"], packed)
     dut = Requant(config, tag_bits=5)
-    results = run_vectors(dut, vectors, ["ofmap", "ofmap_valid", "ofmap_tag"], backend=backend)
+    outputs = ["ofmap", "ofmap_valid", "ofmap_tag", "early_valid", "early_tag"]
+    results = run_vectors(dut, vectors, outputs, backend=backend)
     for clock, result in enumerate(results):
-        assert result["ofmap_valid"] == (clock in wanted), f"seed {seed} clock {clock}"
+        where = f"seed {seed} clock {clock}"
+        assert result["ofmap_valid"] == (clock in wanted), where
+        assert result["early_valid"] == (clock + 1 in wanted) or clock + 1 == len(results), where
         if clock in wanted:
-            assert (result["ofmap_tag"], result["ofmap"]) == wanted[clock], f"seed {seed} @{clock}"
+            assert (result["ofmap_tag"], result["ofmap"]) == wanted[clock], where
+        if clock + 1 in wanted:
+            assert result["early_tag"] == wanted[clock + 1][0], where
+    assert len(wanted) > 80
 
 
 def test_average_is_exact_division():
