@@ -54,6 +54,12 @@ class Lowering(DepthwiseLayers):
             self.release_unused(op.index)
             if op.index not in self._done:
                 self._lower(op)
+        for index in self.graph.outputs:
+            # Perhaps a view of something that was put on the chip.
+            if self._describable(index):
+                root = self.layouts[index].root
+                if root in self.places and self.places[root].on_chip:
+                    self.wanted_in_dram.add(root)
 
     def _need_int8(self, op: Op) -> None:
         for index in (op.inputs[0], *op.outputs):
@@ -86,8 +92,9 @@ class Lowering(DepthwiseLayers):
                 self.segments.pop()
             self._unfold(op)
             self.segments.append(self._note(op, "host", str(why)))
-            for index in (*op.inputs[: 1 if op.kind != "concat" else None], *op.outputs):
-                self.host_tensor(index)
+            for index in (*op.inputs, *op.outputs):
+                if index >= 0:
+                    self.host_tensor(index)
             return
         except CommandError as error:
             raise ModelError(

@@ -5,18 +5,21 @@ import pytest
 from chains import random_chain
 from netlib import Net, random_inputs, random_net
 from randomconfig import random_config
-from testconfigs import ODD, WIDE
+from testconfigs import ODD, QUAD, WIDE
 
 from skimp.configs import PRESETS
 from skimp_compiler.compiler import compile_graph
 from skimp_sim.executor import run_program
 from skimp_sim.golden.network import run_graph
 
-CONFIGS = [*PRESETS.values(), ODD, WIDE]
+CONFIGS = [*PRESETS.values(), ODD, WIDE, QUAD]
 
 
 def compare(graph, config, seed):
-    """Hold every value that the program leaves against the golden model; return units by name."""
+    """Hold every value that the program leaves against the golden model; return units by name.
+
+    The functional model holds every order that the semaphores leave open against the program's.
+    """
     inputs = random_inputs(np.random.default_rng(seed), graph)
     golden = run_graph(graph, inputs)
     program = compile_graph(graph, config)
@@ -102,11 +105,44 @@ def test_concat_counts_all_of_its_parts():
     y = net.tensor((1, 5, 5, 24), scale=0.1, zero_point=4)
     net.op("concat", (x, x2), (y,), axis=3, activation="none")
     graph = net.done((x, x2), (y,))
-    program = compile_graph(graph, PRESETS["small"])
+    program = compile_graph(graph, PRESETS["tiny"])
     result = run_program(graph, program, random_inputs(np.random.default_rng(0), graph))
     (counts,) = result.counts.values()
     assert counts.dram_read_bytes["ifmap"] == 5 * 5 * 24
     assert counts.dram_write_bytes["ofmap"] == 5 * 5 * 24
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
+def test_concat_of_parts_that_are_views(config):
+    """The parts lie as one row of ten pixels; the result does too, whatever its shape."""
+    net = Net(np.random.default_rng(1), "views")
+    x = net.tensor((1, 10, 16), scale=0.1, zero_point=4)
+    view = net.tensor((1, 10, 1, 16), scale=0.1, zero_point=4)
+    net.op("reshape", (x, net.plain([1, 10, 1, 16])), (view,))
+    y = net.tensor((1, 10, 1, 32), scale=0.1, zero_point=4)
+    net.op("concat", (view, view), (y,), axis=3, activation="none")
+    z = net.tensor((1, 10, 1, 32), scale=0.2, zero_point=0)
+    net.op("quantize", (y,), (z,))
+    units = compare(net.done((x,), (z,)), config, 1)
+    assert units == {"0:reshape": "none", "1:concat": "depthwise", "2:quantize": "post"}
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
+@pytest.mark.parametrize("amounts", [(0, 0), (0, 1), (0, 2), (0, 5), (1, 0), (2, 3)])
+def test_every_second_pixel_of_a_padded_map(config, amounts):
+    """1x1 with stride 2: columns of padding on either side, none, or more than the map needs."""
+    net = Net(np.random.default_rng(1), "padded")
+    x = net.tensor((1, 5, 7, 12), scale=0.5, zero_point=3)
+    size = [n + sum(amounts) for n in (5, 7)]
+    y = net.tensor((1, *size, 12), scale=0.5, zero_point=3)
+    net.op("pad", (x, net.plain([[0, 0], amounts, amounts, [0, 0]])), (y,))
+    w = net.tensor((9, 1, 1, 12), scale=0.01, zero_point=0, data=net.weights((9, 1, 1, 12)))
+    z = net.tensor((1, *(-(-n // 2) for n in size), 9), scale=0.5, zero_point=0)
+    net.op(
+        "conv", (y, w, net.bias(9, 0.005)), (z,), stride_h=2, stride_w=2, dilation_h=1,
+        dilation_w=1, padding="valid", activation="none",
+    )  # fmt: skip
+    assert compare(net.done((x,), (z,)), config, 1) == {"0:pad": "none", "1:conv": "array"}
 
 
 def test_windows_larger_than_the_buffer_run_on_the_host():
