@@ -41,7 +41,7 @@ class Compute(Unit):
         self._flight = timing_of(config).flight_cycles
         self._setup = timing_of(config).setup_cycles
         self._free = 0  # a command can be taken from this clock on
-        self._opcode = None
+        self.opcode = None
         self._end = -1  # last clock of the command before
         self._last_pass = -1  # first clock of its last pass
         self._read = _LONG_AGO  # begin of the last weight read
@@ -76,7 +76,7 @@ class Compute(Unit):
     def _run(self, t: int, command) -> None:
         flight = self._flight
         prepared = t + 1 + self._setup
-        other = command.opcode is not self._opcode
+        other = command.opcode is not self.opcode
         if command.opcode is Opcode.CONV:
             read = max(t + 1, self._read + CHAIN, self._last_pass + 1)
             if other:
@@ -99,7 +99,7 @@ class Compute(Unit):
         else:
             self._end = self._last_pass = start + taps * command.num_groups - 1
             self.depthwise.append((start + 1, self._end + 2))
-        self._opcode = command.opcode
+        self.opcode = command.opcode
         self._issue = self._end
         self._free = taken + 1
         self._semaphores.post(command.post, self._end + flight + 1)

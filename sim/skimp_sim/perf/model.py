@@ -28,7 +28,7 @@ __all__ = ["PerfError", "PerfResult", "run_perf"]
 START_CLOCKS = 16
 """Clocks of the memory before the first program starts: reset, and what the driver writes."""
 
-BETWEEN_CLOCKS = 60
+BETWEEN_CLOCKS = 57
 """Clocks between the end of a program and the start of the next: the driver's reads and writes."""
 
 
@@ -86,12 +86,13 @@ def run_perf(program: Program, *, ddr4: Ddr4Params | None = None) -> PerfResult:
     ddr = Ddr4(config.bus_bytes, ddr4 or ddr4_of(config))
     result = PerfResult()
     clock = START_CLOCKS
+    machine = None
     for step in program.steps:
         if not isinstance(step, DeviceStep):
             continue
         commands = _commands(program, step)
         _count(program, commands, result)
-        machine = _Machine(program, step, commands, ddr, clock)
+        machine = _Machine(program, step, commands, ddr, clock, machine)
         clock += machine.run() + BETWEEN_CLOCKS
         result.counters.update(machine.counters(step))
     result.dram = ddr.counters.as_dict()
@@ -118,9 +119,9 @@ def _count(program: Program, commands: list[Command], result: PerfResult) -> Non
 
 
 class _Machine:
-    """The units of one run of a program."""
+    """The units of one run of a program; some registers keep what the run before left."""
 
-    def __init__(self, program: Program, step: DeviceStep, commands, ddr: Ddr4, start: int):
+    def __init__(self, program, step: DeviceStep, commands, ddr: Ddr4, start: int, before):
         config = program.config
         semaphores = Semaphores()
         self.memory = memory = Memory(ddr, start)
@@ -143,6 +144,9 @@ class _Machine:
             IsaUnit.DRAIN: self.drain,
             IsaUnit.STORE: self.store,
         }
+        if before is not None:
+            self.compute.opcode = before.compute.opcode
+            reader.turn = before.reader.turn
         for (_, waiter), semaphore in CHANNELS.items():
             semaphores.waiter[semaphore] = seq.units[waiter]
         for unit in (load_data, self.linear, self.compute, self.drain, self.store):

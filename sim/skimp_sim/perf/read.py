@@ -99,7 +99,7 @@ class Reader(Unit):
         self._left = [0] * NUM_CLIENTS
         self._active = [NEVER] * NUM_CLIENTS  # from this clock on there is a segment
         self.free = [0] * NUM_CLIENTS  # from this clock on a segment is accepted
-        self._turn = LOAD_CLIENT
+        self.turn = LOAD_CLIENT
         self._address = None  # (clock from which it is on the bus, address, _Read)
         self._outstanding = 0
         self._owners: deque[_Read] = deque()
@@ -147,7 +147,7 @@ class Reader(Unit):
             self.under_way += burst
         self._addr[client] = addr + burst * self._config.bus_bytes
         self._left[client] -= burst
-        self._turn = client % (NUM_CLIENTS - 1) + 1
+        self.turn = client % (NUM_CLIENTS - 1) + 1
         if not self._left[client]:
             self._active[client] = NEVER
             self.free[client] = t + 1
@@ -163,7 +163,7 @@ class Reader(Unit):
             load = self.under_way + self._config.burst_beats <= self.load_room()
             self.load_waits = not load
         other = active[3 - LOAD_CLIENT] <= t
-        if load and (self._turn == LOAD_CLIENT or not other):
+        if load and (self.turn == LOAD_CLIENT or not other):
             return LOAD_CLIENT
         return 3 - LOAD_CLIENT if other else None
 
