@@ -10,7 +10,7 @@ from pathlib import Path
 
 os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")  # the pinned one shapes the text
 
-from amaranth.back import verilog
+from amaranth.back import rtlil, verilog
 
 from skimp.config import Config, ConfigError
 from skimp.shared import collect_shared
@@ -21,6 +21,12 @@ __all__ = ["TARGETS", "to_verilog", "write_verilog"]
 TARGETS = {"generic": None, "xilinx": "xilinx"}
 """Platform that `elaborate` gets: None infers everything, "xilinx" instantiates DSP48E2."""
 
+# Yosys takes minutes for the zeros of a memory of megabits, so they go before it sees them.
+_ZERO_MEMINIT = re.compile(
+    r"(?:^ *attribute .*\n)*^ *cell \$meminit_v2 .*\n(?:^ *(?:parameter|connect) (?!\\DATA).*\n)*"
+    r"^ *connect \\DATA \d+'0+\n(?:^ *connect .*\n)*^ *end\n\n?",
+    re.MULTILINE,
+)
 _ZERO_INIT = re.compile(r"^ *[\w\\.$]+\[\d+\] = \d+'h0+;\n", re.MULTILINE)
 _EMPTY_INITIAL = re.compile(r"^ *initial begin\n *end\n", re.MULTILINE)
 
@@ -40,9 +46,10 @@ def to_verilog(component, *, name: str, platform=None) -> str:
     while waiting:
         module, part = waiting.popitem()
         with collect_shared() as shared:
-            done[module] = verilog.convert(
-                part, platform=platform, name=module, strip_internal_attrs=True
-            )
+            text = rtlil.convert(part, platform=platform, name=module)
+        done[module] = verilog._convert_rtlil_text(
+            _ZERO_MEMINIT.sub("", text), strip_internal_attrs=True
+        )
         waiting |= {key: value for key, value in shared.items() if key not in done}
     text = done.pop(name) + "".join(done[key] for key in sorted(done))
     return _EMPTY_INITIAL.sub("", _ZERO_INIT.sub("", text))
