@@ -152,7 +152,7 @@ class _ConvEmitter:
         spec, config, tiling = self.spec, self.config, self.tiling
         y0, x0, rows, cols = psum_tile
         geometry = self._geometry(tile)
-        half = self.out.begin_tile()
+        slot = self.out.begin_tile()
         num_k = min(config.out_channels, spec.num_outputs - k * config.out_channels)
         psums = self.out.psum_words(rows * cols)
         first = True
@@ -188,7 +188,7 @@ class _ConvEmitter:
                     num_pixels=rows * cols,
                     num_groups=_ceil(rows * cols, config.pixels),
                     num_c=num_c,
-                    psum_half=half,
+                    psum_slot=slot,
                     in_zp=spec.in_zp,
                     first=int(first),
                     wgt_base=word,

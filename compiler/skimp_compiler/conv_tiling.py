@@ -13,6 +13,10 @@ __all__ = ["ConvSpec", "ConvTiling", "choose_tiling", "tile_geometry"]
 COMMAND_CYCLES = 1
 """What a CONV command costs beside its passes."""
 
+ROUND_CYCLES = 95
+"""From a psum slot's last sum to its next first one, beside computing and draining: pipelines,
+semaphores, parameters. The slots share it."""
+
 BYTE_WEIGHT = 0.02
 """Clocks that a moved beat counts beside those it takes: fewer bytes win where time is equal."""
 
@@ -268,7 +272,7 @@ def _cost(spec: ConvSpec, config: Config, tiling: ConvTiling) -> float:
     commands *= _ceil(window.r, tiling.chunk_r) * _ceil(window.s, tiling.chunk_s)
     step = 1 if spec.second is not None else config.drain_pixels
 
-    compute = drain = tiles = psum_tiles = load = 0
+    compute = drain = turns = tiles = psum_tiles = load = 0
     for rows, many in _parts(output.height, tiling.rows).items():
         for cols, times in _parts(output.width, tiling.cols).items():
             count = many * times
@@ -279,11 +283,15 @@ def _cost(spec: ConvSpec, config: Config, tiling: ConvTiling) -> float:
                 for psum_cols, k in _parts(cols, tiling.psum_cols).items():
                     pixels = psum_rows * psum_cols
                     groups = max(_ceil(pixels, config.pixels), CHAIN)
-                    compute += count * n * k * (per_k * groups + commands * COMMAND_CYCLES)
-                    drain += count * n * k * (_ceil(pixels, step) + 1)
+                    one = per_k * groups + commands * COMMAND_CYCLES
+                    out = _ceil(pixels, step) + 1
+                    compute += count * n * k * one
+                    drain += count * n * k * out
+                    turns += count * n * k * (one + out + ROUND_CYCLES) / config.psum_slots
                     psum_tiles += count * n * k
     compute *= k_blocks
     drain *= k_blocks
+    turns *= k_blocks
     wgt = k_blocks * per_k * config.wgt_block_beats
     if tiling.kind == "resident":
         load *= _ceil(k_blocks, tiling.group_blocks)
@@ -301,7 +309,7 @@ def _cost(spec: ConvSpec, config: Config, tiling: ConvTiling) -> float:
     dram = wgt
     dram += load if spec.input.address < CHIP_BASE else 0
     dram += store if output.address < CHIP_BASE else 0
-    busy = max(compute, drain, load, store, dram)
+    busy = max(compute, drain, turns, load, store, dram)
     # The first tile in, the last one out.
     ends = load // tiles // (k_blocks if tiling.kind == "streamed" else 1)
     ends += min(tiling.psum_rows * tiling.psum_cols, output.height * output.width)
@@ -314,7 +322,9 @@ def _load_cycles(spec: ConvSpec, config: Config, geometry: TileGeometry) -> int:
     words = config.load_words
     if spec.input.address < CHIP_BASE:
         words = min(words, config.bus_words)
-    if geometry.window.stride_w > 1:
+    if geometry.window.stride_w == 2:
+        words = max(1, words - words % 2)
+    if geometry.window.stride_w > 2:
         return geometry.in_rows * cols
     padded = 2 if geometry.window.s > 1 else 0
     return geometry.in_rows * (_ceil(cols, words) + padded)

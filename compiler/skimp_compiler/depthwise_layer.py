@@ -187,7 +187,7 @@ class _DepthwiseEmitter:
             wgt_word = self._need_weights(block)
             for dy in range(0, rows, psum_rows):
                 num_rows = min(psum_rows, rows - dy)
-                half = self.out.begin_tile()
+                slot = self.out.begin_tile()
                 block_base = base + b * geometry.block_words
                 reads = [("ifmap", block_base, block_base + geometry.block_words)]
                 if spec.wgt_addr is not None:
@@ -200,7 +200,7 @@ class _DepthwiseEmitter:
                     num_pixels=num_rows * cols,
                     num_groups=_ceil(num_rows * cols, config.pixels),
                     num_c=1,
-                    psum_half=half,
+                    psum_slot=slot,
                     in_zp=spec.in_zp,
                     max_mode=int(spec.max_mode),
                     unit_wgt=int(spec.wgt_addr is None),

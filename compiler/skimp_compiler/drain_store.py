@@ -87,17 +87,17 @@ class DrainStore:
         self._param_part = min(requant.num_params, max(1, config.param_depth // 2))
         self._param_chunk: int | None = None
         self._param_base = 0
-        self._half = 0
+        self._slot = 0
         self._has_tables = False
 
     def begin_tile(self) -> int:
-        """Return the psum half to fill."""
-        self._half = self._emitter.rings["psum"].place(1)
-        return self._half
+        """Return the psum slot to fill."""
+        self._slot = self._emitter.rings["psum"].place(1)
+        return self._slot
 
     def psum_words(self, num_pixels: int) -> tuple[str, int, int]:
         """What compute commands of the present tile write."""
-        start = self._half * self._config.tile_pixels
+        start = self._slot * self._config.tile_pixels
         return "psum", start, start + num_pixels
 
     def end_tile(
@@ -135,7 +135,7 @@ class DrainStore:
             num_pixels=num_pixels,
             ofmap_base=base,
             param_block=word,
-            psum_half=self._half,
+            psum_slot=self._slot,
             rounding=requant.rounding,
             out_zp=requant.out_zp,
             act_min=requant.act_min,

@@ -105,8 +105,8 @@ class Emitter:
     config : Config
     """
 
-    TAIL_BYTES = 1024
-    """Zeros behind END: the sequencer fetches ahead."""
+    TAIL_BYTES = 64 * COMMAND_BYTES
+    """Zeros behind END: the sequencer fetches up to 40 commands ahead."""
 
     def __init__(self, config: Config):
         self._config = config
@@ -123,7 +123,7 @@ class Emitter:
             "param": Ring(config.param_depth),
             "ofmap": Ring(config.ofmap_depth, align=8),
             "residual": Ring(config.ofmap_depth, align=8),
-            "psum": Ring(2, align=1),
+            "psum": Ring(config.psum_slots),
         }
 
     def __len__(self) -> int:

@@ -81,7 +81,15 @@ class TileGeometry:
 
     @property
     def plane_words(self) -> int:
-        return -(-self.in_rows // self.window.stride_h) * self.pitch
+        """Words of a phase plane.
+
+        With two column phases, a load writes neighbours of both at once: their banks must be
+        apart.
+        """
+        words = -(-self.in_rows // self.window.stride_h) * self.pitch
+        if self.window.stride_w == 2:
+            words += (self.pixels // 2 - words) % self.pixels
+        return words
 
     @property
     def block_words(self) -> int:

@@ -34,7 +34,10 @@ class Config:
     out_channels : int
         Output channels per clock; a multiple of `in_channels`. Also requantisation lanes.
     psum_depth : int
-        Pixel groups per half of the psum scratchpad (two halves: one fills, one drains).
+        Pixel groups per slot of the psum scratchpad.
+    psum_slots : int
+        Slots of the psum scratchpad, 2 to 4: one fills, one drains, others are under way between
+        the two.
     wgt_depth : int
         Weight blocks (in_channels x out_channels bytes each) in the weight scratchpad.
     dw_wgt_depth : int
@@ -81,6 +84,7 @@ class Config:
     param_depth: int
     bus_words: int = 1
     drain_pixels: int = 1
+    psum_slots: int = 2
     act_words: int = 0
     act_depth: int = 0
     queue_depth: int = 8
@@ -113,6 +117,7 @@ class Config:
             f"a multiple of in_channels ({self.in_channels}) up to 64",
         )
         need(8 <= self.psum_depth <= 256, "psum_depth", "8 to 256")
+        need(2 <= self.psum_slots <= 4, "psum_slots", "2 to 4")
         for field in ("wgt_depth", "dw_wgt_depth", "param_depth"):
             need(4 <= getattr(self, field) <= 1 << 14, field, "4 to 16384")
         for field in ("ifmap_depth", "ofmap_depth"):

@@ -225,7 +225,7 @@ _TAP_FIELDS = (
     Field("num_c", 11, 0, 16, "channel blocks"),
     Field("stride_h", 11, 16, 4, "phases of rows = vertical stride"),
     Field("stride_w", 11, 20, 4, "phases of columns = horizontal stride"),
-    Field("psum_half", 11, 24, 1, "half of the psum scratchpad to fill"),
+    Field("psum_slot", 11, 24, 2, "slot of the psum scratchpad to fill"),
     Field("in_zp", 12, 0, 8, "zero point subtracted from every ifmap value", signed=True),
 )
 
@@ -325,7 +325,7 @@ COMMANDS = {
             "add its products to the psums of every pixel group.",
             _TAP_FIELDS
             + (
-                Field("first", 11, 25, 1, "1: start the psums at 0; 0: add to what is there"),
+                Field("first", 11, 26, 1, "1: start the psums at 0; 0: add to what is there"),
                 Field("wgt_base", 13, 0, 16, "first block in the weight scratchpad"),
                 Field("ci_last", 12, 8, 8, "channels that are real in the last channel block"),
                 Field("co_valid", 12, 16, 8, "output channels that are real in this block"),
@@ -339,8 +339,8 @@ COMMANDS = {
             "the sum; unit_wgt: all weights 1, none are read.",
             _TAP_FIELDS
             + (
-                Field("max_mode", 11, 26, 1, "maximum of in - in_zp (never below 0)"),
-                Field("unit_wgt", 11, 27, 1, "weights are 1"),
+                Field("max_mode", 11, 27, 1, "maximum of in - in_zp (never below 0)"),
+                Field("unit_wgt", 11, 28, 1, "weights are 1"),
                 Field("wgt_base", 13, 0, 16, "first word in the depthwise weight scratchpad"),
                 Field("ci_last", 12, 8, 8, "channels that are real in this block"),
             ),
@@ -356,10 +356,10 @@ COMMANDS = {
                 Field("num_pixels", 2, 0, 16, "pixels of the tile"),
                 Field("ofmap_base", 2, 16, 16, "first pixel on the ofmap side"),
                 Field("param_block", 3, 0, 16, "block of the parameter memory"),
-                Field("psum_half", 3, 16, 1, "half of the psum scratchpad to drain"),
-                Field("rounding", 3, 17, 2, "Rounding"),
-                Field("add", 3, 19, 1, "second stage by tables"),
-                Field("residual", 3, 20, 1, "the second stage has a second operand"),
+                Field("psum_slot", 3, 16, 2, "slot of the psum scratchpad to drain"),
+                Field("rounding", 3, 18, 2, "Rounding"),
+                Field("add", 3, 20, 1, "second stage by tables"),
+                Field("residual", 3, 21, 1, "the second stage has a second operand"),
                 Field("out_zp", 4, 0, 8, "zero point added", signed=True),
                 Field("act_min", 4, 8, 8, "smallest result", signed=True),
                 Field("act_max", 4, 16, 8, "largest result", signed=True),

@@ -149,8 +149,11 @@ class Core(wiring.Component):
         assert len(self.record) + 32 <= 8 * RECORD_BYTES
 
         # Data
-        for name in ("glb_w_count", "glb_w_row", "glb_w_bank"):
-            m.d.comb += getattr(compute, name).eq(getattr(load, name))
+        for name in ("count", "row", "bank"):
+            for port in ("glb_w", "glb_w2"):
+                m.d.comb += getattr(compute, f"{port}_{name}").eq(getattr(load, f"{port}_{name}"))
+        for n in range(max(1, cfg.load_words // 2)):
+            m.d.comb += compute.glb_w2_data[n].eq(load.glb_w2_data[n])
         for n in range(cfg.load_words):
             m.d.comb += [
                 compute.glb_w_data[n].eq(load.glb_w_data[n]),
@@ -172,7 +175,7 @@ class Core(wiring.Component):
             drain.table_w_addr.eq(linear.table_w_addr),
             drain.table_w_data.eq(linear.table_w_data),
             compute.psum_rd_en.eq(drain.psum_rd_en),
-            compute.psum_rd_half.eq(drain.psum_rd_half),
+            compute.psum_rd_slot.eq(drain.psum_rd_slot),
             compute.psum_rd_addr.eq(drain.psum_rd_addr),
             residual.w_count.eq(load.res_w_count),
             residual.w_pixel.eq(load.res_w_pixel),

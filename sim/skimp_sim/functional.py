@@ -52,7 +52,7 @@ class FunctionalModel:
         self.param = np.zeros((config.param_depth, 3, co), np.int32)
         self.lut = np.zeros((2, 256), np.int32)
         entries = config.psum_depth * config.pixels
-        self.psum = np.zeros((2, entries, co), np.int32)
+        self.psum = np.zeros((config.psum_slots, entries, co), np.int32)
         self.ofmap = np.zeros((config.ofmap_depth, co), np.int8)
         self.residual = np.zeros((config.ofmap_depth, co), np.int8)
         self.chip = np.zeros(config.act_bytes, np.uint8)
@@ -162,6 +162,9 @@ class FunctionalModel:
             words = words[:, :, : -(-cols // 2)]
         if words.min() < 0 or words.max() >= self.words:
             self._fail(f"writes ifmap words {words.min()} to {words.max()} of {self.words}")
+        apart = (f.inc_col >> 16) == cfg.pixels // 2
+        if f.stride_w == 2 and cols > 1 and cfg.load_words > 1 and not apart:
+            self._fail(f"writes two column phases to banks that are not {cfg.pixels // 2} apart")
         tile = np.full((f.num_blocks, rows, cols, cfg.in_channels), f.fill, np.int8)
         count = f.dma_blocks * f.seg_count * f.seg_words
         if count != f.num_blocks * f.num_rows * f.num_cols:
@@ -294,7 +297,7 @@ class FunctionalModel:
         return words, self.ifmap[words].astype(np.int32) - f.in_zp
 
     def _psum_entries(self, f):
-        return f.psum_half, slice(0, f.num_pixels)
+        return f.psum_slot, slice(0, f.num_pixels)
 
     def _conv(self, f) -> None:
         cfg = self.config
@@ -314,12 +317,12 @@ class FunctionalModel:
         right = weights.transpose(0, 2, 1).reshape(-1, cfg.out_channels)
         kind = np.float32 if left.shape[1] * 255 * 128 < 1 << 24 else np.float64
         sums = (left.astype(kind) @ right.astype(kind)).astype(np.int64)
-        half, entries = self._psum_entries(f)
+        slot, entries = self._psum_entries(f)
         if not f.first:
             self._read("psum", self._psum_words(f))
-            sums = sums + self.psum[half, entries]
+            sums = sums + self.psum[slot, entries]
         self._write("psum", self._psum_words(f))
-        self.psum[half, entries] = wrap_int32(sums).astype(np.int32)
+        self.psum[slot, entries] = wrap_int32(sums).astype(np.int32)
         real = np.full(f.num_c, cfg.in_channels)
         real[-1] = f.ci_last
         lanes = np.arange(cfg.in_channels) < real[:, None]
@@ -327,7 +330,7 @@ class FunctionalModel:
         self._counts.macs_gated += int(zeros.sum()) * f.co_valid
 
     def _psum_words(self, f):
-        start = f.psum_half * self.config.tile_pixels
+        start = f.psum_slot * self.config.tile_pixels
         return slice(start, start + f.num_pixels)
 
     def _depthwise(self, f) -> None:
@@ -353,10 +356,10 @@ class FunctionalModel:
 
     def _write_psums(self, f, sums) -> None:
         """Write psums of one channel block; the other lanes get zeros."""
-        half, entries = self._psum_entries(f)
+        slot, entries = self._psum_entries(f)
         self._write("psum", self._psum_words(f))
-        self.psum[half, entries] = 0
-        self.psum[half, entries, : self.config.in_channels] = wrap_int32(sums)
+        self.psum[slot, entries] = 0
+        self.psum[slot, entries, : self.config.in_channels] = wrap_int32(sums)
 
     def _drain(self, f) -> None:
         cfg = self.config
@@ -372,7 +375,7 @@ class FunctionalModel:
         self._read("param", slice(f.param_block, f.param_block + 1))
         self._read("psum", self._psum_words(f))
         bias, mult, shift = self.param[f.param_block].astype(np.int64)
-        acc = self.psum[f.psum_half, : f.num_pixels].astype(np.int64)
+        acc = self.psum[f.psum_slot, : f.num_pixels].astype(np.int64)
         match Rounding(f.rounding):
             case Rounding.DOUBLE:
                 out = multiply_double(wrap_int32(acc + bias), mult, shift)

@@ -40,7 +40,7 @@ class HazardCheck:
             "dw_wgt": config.dw_wgt_depth + config.bus_words,
             "param": config.param_depth,
             "table": 1,
-            "psum": 2 * config.tile_pixels,
+            "psum": config.psum_slots * config.tile_pixels,
             "ofmap": config.ofmap_depth,
             "residual": config.ofmap_depth,
         }

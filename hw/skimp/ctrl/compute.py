@@ -25,7 +25,7 @@ def IssueLayout(config: Config):
     first, last : conv: psums start at 0; dw: first and last tap of a pixel group
     swap : conv: the prefetched weights become the working ones
     wgt_read : from this record on, a clock a slice, the next block enters the prefetch registers
-    group : psum entry; half : psum half
+    group : psum entry; slot : psum slot
     """
     return data.StructLayout(
         {
@@ -37,7 +37,7 @@ def IssueLayout(config: Config):
             "wgt_read": 1,
             "max_mode": 1,
             "unit_wgt": 1,
-            "half": 1,
+            "slot": 2,
             "group": ceil_log2(config.psum_depth),
             "wgt_addr": 16,
         }
@@ -263,7 +263,7 @@ class ComputeControl(wiring.Component):
         with m.If(take):
             m.d.sync += command.eq(upcoming)
 
-        m.d.comb += [s0.group.eq(group), s0.half.eq(conv.psum_half)]
+        m.d.comb += [s0.group.eq(group), s0.slot.eq(conv.psum_slot)]
 
         # Stage 1: rows of the lanes; lane i lies i banks further, which may carry into the row.
         taken = Signal()

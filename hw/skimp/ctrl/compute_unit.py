@@ -37,10 +37,11 @@ class ComputeUnit(wiring.Component):
     -------
     command : In(stream), post : Out(16), idle : Out(1), waiting : Out(1)
     glb_w_count, glb_w_row, glb_w_bank, glb_w_data : In
-        Fills the ifmap buffer.
+    glb_w2_count, glb_w2_row, glb_w2_bank, glb_w2_data : In
+        Fills the ifmap buffer, as `IfmapGlb`.
     lin_w_en, lin_w_target, lin_w_addr, lin_w_data : In
         Fills the weight scratchpads, a beat a clock (LoadTarget; PARAM is not for this unit).
-    psum_rd_en, psum_rd_half, psum_rd_addr : In
+    psum_rd_en, psum_rd_slot, psum_rd_addr : In
     psum : Out(ArrayLayout(signed(32), out_channels)).array(pixels)
     inc_array, inc_depthwise : Out(1)
     inc_macs_gated : Out(16)
@@ -65,12 +66,16 @@ class ComputeUnit(wiring.Component):
                 "glb_w_row": In(ROW_BITS),
                 "glb_w_bank": In(BANK_BITS),
                 "glb_w_data": In(config.word_bits).array(config.load_words),
+                "glb_w2_count": In(range(max(1, config.load_words // 2) + 1)),
+                "glb_w2_row": In(ROW_BITS),
+                "glb_w2_bank": In(BANK_BITS),
+                "glb_w2_data": In(config.word_bits).array(max(1, config.load_words // 2)),
                 "lin_w_en": In(1),
                 "lin_w_target": In(2),
                 "lin_w_addr": In(24),
                 "lin_w_data": In(config.bus_bits),
                 "psum_rd_en": In(config.pixels),
-                "psum_rd_half": In(1),
+                "psum_rd_slot": In(2),
                 "psum_rd_addr": In(ceil_log2(config.psum_depth)),
                 "psum": Out(data.ArrayLayout(signed(32), config.out_channels)).array(config.pixels),
                 "inc_array": Out(1),
@@ -119,6 +124,9 @@ class ComputeUnit(wiring.Component):
             glb.w_count.eq(self.glb_w_count),
             glb.w_row.eq(self.glb_w_row),
             glb.w_bank.eq(self.glb_w_bank),
+            glb.w2_count.eq(self.glb_w2_count),
+            glb.w2_row.eq(self.glb_w2_row),
+            glb.w2_bank.eq(self.glb_w2_bank),
             wgt_spad.w_addr.eq(self.lin_w_addr // slice_beats),
             wgt_spad.w_data.eq(self.lin_w_data.replicate(slice_beats)),
             dw_wgt_spad.w_en.eq(is_target(LoadTarget.DW_WGT)),
@@ -127,6 +135,8 @@ class ComputeUnit(wiring.Component):
         ]
         for n in range(cfg.load_words):
             m.d.comb += glb.w_data[n].eq(self.glb_w_data[n])
+        for n in range(max(1, cfg.load_words // 2)):
+            m.d.comb += glb.w2_data[n].eq(self.glb_w2_data[n])
         for n in range(slice_beats):
             here = self.lin_w_addr % slice_beats == n
             m.d.comb += wgt_spad.w_en[n].eq(is_target(LoadTarget.WGT) & here)
@@ -183,11 +193,11 @@ class ComputeUnit(wiring.Component):
         dw_issue = delay(m, act_issue, dw.latency, name="dw_issue")
 
         for i, psum in enumerate(self._psums):
-            name = f"skimp_psum_spad_{cfg.psum_depth}x{cfg.out_channels}"
+            name = f"skimp_psum_spad_{cfg.psum_slots}x{cfg.psum_depth}x{cfg.out_channels}"
             m.submodules[f"psum_{i}"] = psum = Shared(psum, name=name)
             m.d.comb += [
                 psum.rd_en.eq(self.psum_rd_en[i]),
-                psum.rd_half.eq(self.psum_rd_half),
+                psum.rd_slot.eq(self.psum_rd_slot),
                 psum.rd_addr.eq(self.psum_rd_addr),
                 self.psum[i].eq(psum.rd_data),
             ]
@@ -195,7 +205,7 @@ class ComputeUnit(wiring.Component):
                 m.d.comb += [
                     psum.valid.eq(1),
                     psum.first.eq(1),
-                    psum.half.eq(dw_issue.half),
+                    psum.slot.eq(dw_issue.slot),
                     psum.addr.eq(dw_issue.group),
                 ]
                 for c in range(cfg.in_channels):
@@ -204,7 +214,7 @@ class ComputeUnit(wiring.Component):
                 m.d.comb += [
                     psum.valid.eq(array_issue.conv),
                     psum.first.eq(array_issue.first),
-                    psum.half.eq(array_issue.half),
+                    psum.slot.eq(array_issue.slot),
                     psum.addr.eq(array_issue.group),
                 ]
                 for c in range(cfg.out_channels):

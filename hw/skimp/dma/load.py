@@ -43,14 +43,16 @@ class LoadWriter(wiring.Component):
     post : Out(16)
         Semaphores of a command whose last word is being written.
     glb_w_count, glb_w_row, glb_w_bank, glb_w_data : Out
-        To the ifmap side of the GLB.
+    glb_w2_count, glb_w2_row, glb_w2_bank, glb_w2_data : Out
+        To the ifmap side of the GLB; the second run has the other column phase of stride 2.
     res_w_count, res_w_pixel, res_w_blocks, res_w_data : Out
         To the residual buffer: words of one channel block.
 
     Notes
     -----
-    *Throughput*: up to load_words words of a row a clock (one where stride_w is above 1), padding
-    and data apart; `gap_cycles` clocks between commands.
+    *Throughput*: up to load_words words of a row a clock, padding and data apart; `gap_cycles`
+    clocks between commands. With stride_w = 2 an even number of words from an even column on, one
+    less from an odd one (the phases lie half of the banks apart); one word with larger strides.
     """
 
     gap_cycles = 2
@@ -58,6 +60,7 @@ class LoadWriter(wiring.Component):
     def __init__(self, config: Config, *, fifo_words: int):
         self._config = config
         words = config.load_words
+        self._pair_words = max(1, words // 2)
         super().__init__(
             {
                 "command": In(stream.Signature(COMMAND_BITS)),
@@ -69,6 +72,10 @@ class LoadWriter(wiring.Component):
                 "glb_w_row": Out(ROW_BITS),
                 "glb_w_bank": Out(BANK_BITS),
                 "glb_w_data": Out(config.word_bits).array(words),
+                "glb_w2_count": Out(range(self._pair_words + 1)),
+                "glb_w2_row": Out(ROW_BITS),
+                "glb_w2_bank": Out(BANK_BITS),
+                "glb_w2_data": Out(config.word_bits).array(self._pair_words),
                 "res_w_count": Out(range(words + 1)),
                 "res_w_pixel": Out(16),
                 "res_w_blocks": Out(config.ofmap_blocks),
@@ -93,18 +100,26 @@ class LoadWriter(wiring.Component):
         addr = Signal(GlbAddress, reset_less=True)
         row_base = Signal(GlbAddress, reset_less=True)
         block_base = Signal(GlbAddress, reset_less=True)
-        strided, halve = Signal(), Signal()
+        strided, halve, pairs = Signal(), Signal(), Signal()
         odd = Signal()  # halve: the next word is one to drop
 
         count, kept = Signal(range(lanes + 1)), Signal(range(lanes + 1))
         there, last = Signal(), Signal()
         most = Signal(range(lanes + 1))
         m.d.comb += [
-            most.eq(Mux(strided, 1, Mux(halve, lanes - lanes % 2 if lanes > 1 else 1, lanes))),
+            most.eq(lanes),
             count.eq(Mux(left < most, left, most)),
             last.eq(left <= most),
             there.eq(self.level >= count),
         ]
+
+        even = lanes - lanes % 2
+        with m.If(strided):
+            m.d.comb += most.eq(1)
+        with m.Elif(pairs):
+            m.d.comb += most.eq(Mux(phase_w[0], max(1, even - 1), max(1, even)))
+        with m.Elif(halve):
+            m.d.comb += most.eq(max(1, even))
 
         wrap_w, wrap_h = Signal(), Signal()
         step_col, step_row = Signal(GlbAddress), Signal(GlbAddress)
@@ -113,17 +128,23 @@ class LoadWriter(wiring.Component):
             wrap_h.eq(phase_h + 1 == ifmap.stride_h),
             step_row.eq(Mux(wrap_h, ifmap.inc_row_wrap, ifmap.inc_row)),
         ]
-        with m.If(strided):
-            m.d.comb += step_col.eq(Mux(wrap_w, ifmap.inc_col_wrap, ifmap.inc_col))
-        with m.Else():
-            with m.Switch(kept):
-                for n in range(lanes + 1):
-                    with m.Case(n):
-                        m.d.comb += [
-                            step_col.row.eq(n // cfg.pixels),
-                            step_col.bank.eq(n % cfg.pixels),
-                        ]
-        next_col = glb_add(m, "next_col", addr, step_col, num_banks=cfg.pixels)
+        # The next column's word, in the other phase; from there or from here so many words on.
+        m.d.comb += step_col.eq(Mux(wrap_w, ifmap.inc_col_wrap, ifmap.inc_col))
+        beside = glb_add(m, "beside", addr, step_col, num_banks=cfg.pixels)
+        start, step_words = Signal(GlbAddress), Signal(GlbAddress)
+        onward = Signal(range(lanes + 1))
+        m.d.comb += [
+            start.eq(Mux(strided | (pairs & count[0]), beside, addr)),
+            onward.eq(Mux(strided, 0, Mux(pairs, count >> 1, kept))),
+        ]
+        with m.Switch(onward):
+            for n in range(lanes + 1):
+                with m.Case(n):
+                    m.d.comb += [
+                        step_words.row.eq(n // cfg.pixels),
+                        step_words.bank.eq(n % cfg.pixels),
+                    ]
+        next_col = glb_add(m, "next_col", start, step_words, num_banks=cfg.pixels)
         next_row = glb_add(m, "next_row", row_base, step_row, num_banks=cfg.pixels)
         next_block = glb_add(m, "next_block", block_base, ifmap.inc_block, num_banks=cfg.pixels)
 
@@ -131,6 +152,9 @@ class LoadWriter(wiring.Component):
         fill = ifmap.fill.as_unsigned().replicate(cfg.in_channels)
         m.d.sync += [
             self.glb_w_count.eq(0),
+            self.glb_w2_count.eq(0),
+            self.glb_w2_row.eq(beside.row),
+            self.glb_w2_bank.eq(beside.bank),
             self.res_w_count.eq(0),
             self.post.eq(0),
             self.glb_w_row.eq(addr.row),
@@ -140,11 +164,13 @@ class LoadWriter(wiring.Component):
         for n in range(lanes):
             word = self.words[n]
             if lanes > 1 and 2 * n < lanes:
-                word = Mux(halve, self.words[2 * n], word)
+                word = Mux(halve | pairs, self.words[2 * n], word)
             m.d.sync += [
                 self.glb_w_data[n].eq(Mux(is_data, word, fill)),
                 self.res_w_data[n].eq(self.words[n]),
             ]
+        for n in range(lanes // 2):
+            m.d.sync += self.glb_w2_data[n].eq(Mux(is_data, self.words[2 * n + 1], fill))
         with m.If(halve):
             m.d.comb += kept.eq((count + 1) >> 1 if lanes > 1 else ~odd)
 
@@ -206,12 +232,17 @@ class LoadWriter(wiring.Component):
                     m.d.sync += [
                         strided.eq(0),
                         halve.eq(0),
+                        pairs.eq(0),
                         left.eq(residual.num_pixels),
                         self.res_w_pixel.eq(residual.pixel_base),
                     ]
                     m.next = "RESIDUAL"
                 with m.Else():
-                    m.d.sync += [strided.eq(ifmap.stride_w != 1), halve.eq(ifmap.halve)]
+                    m.d.sync += [
+                        strided.eq(ifmap.stride_w > (2 if lanes > 1 else 1)),
+                        pairs.eq((ifmap.stride_w == 2) & (lanes > 1)),
+                        halve.eq(ifmap.halve),
+                    ]
                     m.next = "FIRST"
             with m.State("FIRST"):
                 begin_row((ifmap.pad_top == 0) & (ifmap.num_rows != 0))
@@ -222,7 +253,10 @@ class LoadWriter(wiring.Component):
                     self.take.eq(Mux(is_data & there, count, 0)),
                 ]
                 with m.If(go):
-                    m.d.sync += self.glb_w_count.eq(kept)
+                    m.d.sync += [
+                        self.glb_w_count.eq(Mux(pairs, (count + 1) >> 1, kept)),
+                        self.glb_w2_count.eq(Mux(pairs, count >> 1, 0)),
+                    ]
                     with m.If(~last):
                         m.d.sync += left.eq(left - count)
                     with m.Elif((run == _Run.LEFT) & has_data):
@@ -232,7 +266,9 @@ class LoadWriter(wiring.Component):
                     with m.If(~row_end):
                         m.d.sync += [
                             addr.eq(next_col),
-                            phase_w.eq(Mux(wrap_w, 0, phase_w + 1)),
+                            phase_w.eq(
+                                Mux(pairs, phase_w ^ count[0], Mux(wrap_w, 0, phase_w + 1))
+                            ),
                             odd.eq(~odd),
                         ]
                     with m.Else():
@@ -304,7 +340,7 @@ class LoadUnit(wiring.Component):
         writes = {
             name: member
             for name, member in self._writer.signature.members.items()
-            if name.startswith(("glb_w_", "res_w_"))
+            if name.startswith(("glb_w", "res_w"))
         }
         self._writes = tuple(writes)
         super().__init__(
@@ -383,7 +419,7 @@ class LoadUnit(wiring.Component):
         for name in self._writes:
             ours, theirs = getattr(self, name), getattr(writer, name)
             if name.endswith("_data"):
-                m.d.comb += [ours[n].eq(theirs[n]) for n in range(cfg.load_words)]
+                m.d.comb += [a.eq(b) for a, b in zip(ours, theirs)]
             else:
                 m.d.comb += ours.eq(theirs)
         m.d.comb += self.idle.eq(

@@ -29,6 +29,8 @@ class IfmapGlb(wiring.Component):
         Where the first one goes.
     w_data : In(word_bits).array(load_words)
         Words of in_channels bytes, channel 0 lowest.
+    w2_count, w2_row, w2_bank, w2_data : In
+        A second run of up to load_words / 2 words, in other banks than the first.
     bank : In(4)
         Bank of lane 0.
     row : In(16).array(pixels)
@@ -50,12 +52,17 @@ class IfmapGlb(wiring.Component):
     def __init__(self, config: Config):
         self._config = config
         pixels, bits = config.pixels, config.word_bits
+        pair_words = self._pair_words = max(1, config.load_words // 2)
         super().__init__(
             {
                 "w_count": In(range(config.load_words + 1)),
                 "w_row": In(ROW_BITS),
                 "w_bank": In(BANK_BITS),
                 "w_data": In(bits).array(config.load_words),
+                "w2_count": In(range(pair_words + 1)),
+                "w2_row": In(ROW_BITS),
+                "w2_bank": In(BANK_BITS),
+                "w2_data": In(bits).array(pair_words),
                 "bank": In(BANK_BITS),
                 "row": In(ROW_BITS).array(pixels),
                 "lane_en": In(pixels),
@@ -86,13 +93,18 @@ class IfmapGlb(wiring.Component):
                 ram.r_addr.eq(bank_row),
             ]
             # Word n of a run goes to bank w_bank + n, in the next row behind the last bank.
-            for n in range(self._config.load_words):
-                with m.If((self.w_bank == (b - n) % pixels) & (self.w_count > n)):
-                    m.d.comb += [
-                        ram.w_en.eq(1),
-                        ram.w_addr.eq(self.w_row + (n > b)),
-                        ram.w_data.eq(self.w_data[n]),
-                    ]
+            runs = (
+                (self.w_count, self.w_row, self.w_bank, self.w_data, self._config.load_words),
+                (self.w2_count, self.w2_row, self.w2_bank, self.w2_data, self._pair_words),
+            )
+            for count, row, first, run_data, longest in runs:
+                for n in range(longest):
+                    with m.If((first == (b - n) % pixels) & (count > n)):
+                        m.d.comb += [
+                            ram.w_en.eq(1),
+                            ram.w_addr.eq(row + (n > b)),
+                            ram.w_data.eq(run_data[n]),
+                        ]
             words.append(ram.r_data)
 
         with m.Switch(bank_d2):

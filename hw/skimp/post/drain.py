@@ -43,7 +43,7 @@ class DrainUnit(wiring.Component):
     table_w_en, table_w_addr, table_w_data : In
         Fills the tables, as `AddTables`.
     psum_rd_en : Out(pixels)
-        Lanes to read; psum_rd_half, psum_rd_addr go to all of them.
+        Lanes to read; psum_rd_slot, psum_rd_addr go to all of them.
     psum : In(ArrayLayout(signed(32), out_channels)).array(pixels)
     residual_r_en, residual_r_pixel : Out, residual_r_data : In(8 * out_channels)
         Data one clock later.
@@ -82,7 +82,7 @@ class DrainUnit(wiring.Component):
                 "table_w_addr": In(range(TABLE_ENTRIES)),
                 "table_w_data": In(32),
                 "psum_rd_en": Out(config.pixels),
-                "psum_rd_half": Out(1),
+                "psum_rd_slot": Out(2),
                 "psum_rd_addr": Out(ceil_log2(config.psum_depth)),
                 "psum": In(data.ArrayLayout(signed(32), channels)).array(config.pixels),
                 "residual_r_en": Out(1),
@@ -193,7 +193,7 @@ class DrainUnit(wiring.Component):
             posts.w_en.eq(running & last),
             posts.w_data.eq(now.post),
             posts.r_en.eq(finished),
-            self.psum_rd_half.eq(now.psum_half),
+            self.psum_rd_slot.eq(now.psum_slot),
             self.psum_rd_addr.eq(group),
             self.inc_drain.eq(running),
         ]
