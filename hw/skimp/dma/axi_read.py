@@ -151,8 +151,9 @@ class AxiReader(wiring.Component):
                     axi.arlen.eq(burst - 1),
                     addr[k].eq(addr[k] + burst * cfg.bus_bytes),
                     left[k].eq(left[k] - burst),
-                    turn.eq(k % (len(clients) - 1) + 1),
                 ]
+                if k:
+                    m.d.sync += turn.eq(k % (len(clients) - 1) + 1)
                 with m.If(burst == left[k]):
                     m.d.sync += active[k].eq(0)
             with m.If(self.segments[k].valid & ~active[k]):
