@@ -12,60 +12,98 @@ matplotlib.rcParams["svg.hashsalt"] = "skimp"  # the same picture from the same 
 _CAUSES = (
     ("array", "array computes", "#3b6ea8"),
     ("depthwise", "depthwise unit computes", "#6aa84f"),
-    ("elementwise", "elementwise unit computes", "#b4a7d6"),
     ("dram_read", "waits for DRAM reads", "#e06666"),
     ("dram_write", "waits for DRAM writes", "#f6b26b"),
     ("drain", "waits for the drain", "#ffd966"),
-    ("other", "set-up, pipeline ends, fences", "#cccccc"),
+    ("other", "set-up, short passes, pipeline ends", "#cccccc"),
 )
 
 
-def write_results(runs: dict, folder: Path, *, chart: str) -> None:
-    """Write results.md beside the folder and the chart of one run into it.
+def write_results(runs: dict, models: dict, folder: Path, *, charts: tuple[str, ...]) -> None:
+    """Write results.md beside the folder and the charts of some runs into it.
 
     Parameters
     ----------
     runs : dict
         "network config" -> what `skimp run --json` wrote.
+    models : dict
+        "network config" -> what is kept of `skimp perf --json`.
     folder : Path
         docs/results.
-    chart : str
-        Run to draw.
+    charts : tuple of str
+        Runs to draw.
     """
     lines = [
         "# Results",
         "",
-        "Written by `make bench` from `docs/results/bench.json`; do not edit. Every run is the RTL",
-        "on Verilator with one AXI port of in_channels bytes a clock and 30 clocks to a burst's",
-        "first beat, and is bit-exact at every layer to the golden model and to LiteRT's reference",
-        "kernels. Clocks are exact and the same on every machine; `limit` is the larger of MACs /",
-        "peak and bytes / bus width, layer by layer.",
+        "Written by `make bench` from `docs/results/bench.json`; do not edit.",
         "",
-        "| network | config | MAC/clock | MACs | clocks | utilisation | limit | runs/s | DRAM MB | gated |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "Every run is the RTL on Verilator, with the DDR4-2400 model behind its bus, and is bit-exact",
+        "at every layer to the golden model and to LiteRT's reference kernels. Clocks are exact and the",
+        "same on every machine; `limit` is the larger of MACs / peak and bytes / bus width, layer by",
+        "layer; `peak` is in MACs a clock, `MB` what DRAM moves. `model` is the cycle model (`skimp perf`), which knows neither data nor RTL. No board",
+        "has run this yet: runs a second are clocks at the clock that the preset is meant for.",
+        "",
+        "| network | config | peak | MACs | clocks | model | utilisation | limit | runs/s | MB | gated |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for key, run in sorted(runs.items(), key=lambda item: (item[0].split()[-1], item[0])):
         name, config = key.rsplit(" ", 1)
         total = run["total"]
         gated = sum(layer["macs_gated"] for layer in run["layers"]) / max(total["macs"], 1)
+        model = models.get(key, {}).get("total", {}).get("cycles")
+        beside = f"{model:,} ({100 * (model / total['cycles'] - 1):+.2f} %)" if model else ""
         lines.append(
             f"| {name} | {config} | {run['peak_macs_per_cycle']} | {total['macs']:,} "
-            f"| {total['cycles']:,} | {total['utilisation']:.3f} | {total['limit_cycles']:,} "
-            f"| {total['fps']:,.1f} at {run['clock_mhz']} MHz | {total['dram_bytes'] / 1e6:.2f} "
-            f"| {gated:.2f} |"
+            f"| {total['cycles']:,} | {beside} | {total['utilisation']:.3f} "
+            f"| {total['limit_cycles']:,} | {total['fps']:,.1f} at {run['clock_mhz']} MHz "
+            f"| {total['dram_bytes'] / 1e6:.2f} | {gated:.2f} |"
         )
-    if chart in runs:
-        name = f"{chart.replace(' ', '-')}.svg"
-        _draw(runs[chart], chart).savefig(folder / name, metadata={"Date": None})
-        lines += [
-            "",
-            f"## Where the clocks of {chart} go",
-            "",
-            f"![clocks by layer](results/{name})",
-        ]
+    lines += _modelled(models, "zcu104")
+    for chart in charts:
+        if chart in runs:
+            name = f"{chart.replace(' ', '-')}.svg"
+            _draw(runs[chart], chart).savefig(folder / name, metadata={"Date": None})
+            lines += [
+                "",
+                f"## Where the clocks of {chart} go",
+                "",
+                f"![clocks by layer](results/{name})",
+            ]
     for key, run in sorted(runs.items()):
         lines += ["", f"## {key}", "", *_layer_table(run)]
     (folder.parent / "results.md").write_text("\n".join(lines) + "\n")
+
+
+def _modelled(models: dict, config: str) -> list[str]:
+    """Table of the cycle model's answers for one preset."""
+    rows = [
+        "",
+        f"## Every built-in network on {config}, by the cycle model",
+        "",
+        "`1x1` is the utilisation of the 1x1 convolutions by themselves (maps of more than a pixel),",
+        "`3x3` the lowest of any 3x3 convolution of at least 64 channels.",
+        "",
+        "| network | MACs | clocks | utilisation | runs/s | 1x1 | 3x3 | DRAM MB |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for key, model in sorted(models.items()):
+        name, of = key.rsplit(" ", 1)
+        if of != config:
+            continue
+        total, peak = model["total"], model["peak_macs_per_cycle"]
+        convs = [x for x in model["layers"] if x["op"] == "conv" and x["cycles"]]
+        points = [x for x in convs if x["shape"].get("R") == 1 and x["shape"].get("P", 1) > 1]
+        wide = [x for x in convs if x["shape"].get("R") == 3 and x["shape"].get("C", 0) >= 64]
+        clocks = sum(x["cycles"] for x in points)
+        ones = f"{sum(x['macs'] for x in points) / (peak * clocks):.3f}" if clocks else ""
+        threes = f"{min(x['macs'] / (peak * x['cycles']) for x in wide):.3f}" if wide else ""
+        rows.append(
+            f"| {name} | {total['macs']:,} | {total['cycles']:,} | {total['utilisation']:.3f} "
+            f"| {total['fps']:,.0f} at {model['clock_mhz']} MHz | {ones} | {threes} "
+            f"| {total['dram_bytes'] / 1e6:.2f} |"
+        )
+    return rows
 
 
 def _layer_table(run: dict) -> list[str]:

@@ -1,8 +1,9 @@
 """`make bench`: runs networks on the RTL, checks every layer, keeps the figures.
 
-Writes docs/results/bench.json (other entries stay), docs/results.md and the chart of the default
-network. The numbers are those of `skimp run --json`. Real networks come from SKIMP_MODELS
-(default ../shared/models); without that folder only the built-in ones run.
+Writes docs/results/bench.json (other entries stay), docs/results.md and its charts. The numbers are
+those of `skimp run --json` and, beside them and for all built-in networks on zcu104, of the cycle
+model, `skimp perf --json`. Real networks come from SKIMP_MODELS (default ../shared/models); without
+that folder only the built-in ones run.
 """
 
 import argparse
@@ -31,6 +32,9 @@ INPUTS = {
     "vww_96_int8": "person.bmp",
 }
 ON_TINY = ("ad01_int8", "kws_ref_model")
+ON_ZCU104 = ("mobilenet_v2", "resnet50")
+MODELLED = "zcu104"
+"""Every built-in network goes through the cycle model for this preset."""
 
 
 def work(options) -> list[tuple[str, str, Path | None]]:
@@ -43,11 +47,35 @@ def work(options) -> list[tuple[str, str, Path | None]]:
         print(f"bench: no networks in {folder}: only the built-in ones run", file=sys.stderr)
     runs = []
     for config in options.config:
-        models = [*BUILTIN, *files] if config != "tiny" else [f for f in files if f.stem in ON_TINY]
+        if config == "tiny":
+            models = [f for f in files if f.stem in ON_TINY]
+        elif config == "zcu104":
+            models = [*ON_ZCU104, *(f for f in files if f.stem in ON_TINY)]
+        else:
+            models = [DEFAULT, *files]
         for model in models:
             name = INPUTS.get(Path(model).stem)
             runs.append((str(model), config, folder / name if name else None))
     return runs
+
+
+def modelled(model: str, config: str) -> dict:
+    """Return what is kept of the cycle model's answer."""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "perf.json"
+        command = [SKIMP, "perf", model, "--config", config, "--json", path]
+        code = subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode
+        if code:
+            raise SystemExit(f"bench: perf of {model} on {config} ended with status {code}")
+        perf = json.loads(path.read_text())
+    keys = ("name", "op", "unit", "shape", "macs", "cycles", "limit_cycles", "stall_cycles")
+    layers = [{key: layer[key] for key in keys} for layer in perf["layers"]]
+    return {
+        "peak_macs_per_cycle": perf["peak_macs_per_cycle"],
+        "clock_mhz": perf["clock_mhz"],
+        "total": perf["total"],
+        "layers": layers,
+    }
 
 
 def measure(model: str, config: str, picture: Path | None) -> dict:
@@ -68,10 +96,12 @@ def measure(model: str, config: str, picture: Path | None) -> dict:
     return {key: value for key, value in run.items() if key != "layers"} | {"layers": layers}
 
 
-def keep(runs: dict) -> None:
+def keep(runs: dict, models: dict) -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
     partial = KEPT.with_suffix(".partial")
-    partial.write_text(json.dumps({"schema": 1, "runs": runs}, indent=1, sort_keys=True) + "\n")
+    partial.write_text(
+        json.dumps({"schema": 1, "runs": runs, "models": models}, indent=1, sort_keys=True) + "\n"
+    )
     os.replace(partial, KEPT)
 
 
@@ -80,12 +110,19 @@ def main() -> None:
     parser.add_argument("--config", action="append", help="preset; may be repeated")
     parser.add_argument("models", nargs="*", help="networks; default: all that are there")
     options = parser.parse_args()
-    options.config = options.config or ["small", "tiny"]
-    runs = json.loads(KEPT.read_text())["runs"] if KEPT.is_file() else {}
+    options.config = options.config or ["small", "tiny", "zcu104"]
+    kept = json.loads(KEPT.read_text()) if KEPT.is_file() else {"runs": {}}
+    runs, models = kept["runs"], kept.get("models", {})
     for model, config, picture in work(options):
-        runs[f"{Path(model).stem} {config}"] = measure(model, config, picture)
-        keep(runs)
-    write_results(runs, RESULTS, chart=f"{DEFAULT} small")
+        key = f"{Path(model).stem} {config}"
+        runs[key] = measure(model, config, picture)
+        models[key] = modelled(model, config)
+        keep(runs, models)
+    if not options.models:
+        for model in BUILTIN:
+            models[f"{model} {MODELLED}"] = modelled(model, MODELLED)
+            keep(runs, models)
+    write_results(runs, models, RESULTS, charts=(f"{DEFAULT} small", "resnet50 zcu104"))
 
 
 if __name__ == "__main__":

@@ -78,9 +78,7 @@ class ConvSpec:
         second = self.second
         if self._has_residual:
             second = replace(second, residual=second.residual.flat())
-        return replace(
-            self, input=self.input.flat(), output=self.output.flat(), second=second
-        )
+        return replace(self, input=self.input.flat(), output=self.output.flat(), second=second)
 
     @property
     def _has_residual(self) -> bool:
@@ -239,6 +237,7 @@ def _weight_plans(spec, config, c_blocks, k_blocks, streamed, geometry):
             if geometry.block_words > capacity // slots:
                 continue
         if chunk:
+            chunk = _ceil(c_blocks, _ceil(c_blocks, chunk))  # equal ones follow each other best
             yield {"kind": kind, "group_blocks": 1, **whole, "chunk_blocks": chunk}
             continue
         # Not even one channel block: rows of the kernel, else a part of one row. Phases are
@@ -310,6 +309,17 @@ def _cost(spec: ConvSpec, config: Config, tiling: ConvTiling) -> float:
     dram += load if spec.input.address < CHIP_BASE else 0
     dram += store if output.address < CHIP_BASE else 0
     busy = max(compute, drain, turns, load, store, dram)
+    # What fills more than half of its memory cannot come while its predecessor is in use.
+    chunk = tiling.chunk_blocks * tiling.chunk_r * tiling.chunk_s
+    if tiling.kind != "resident" and 2 * chunk > config.wgt_depth:
+        busy = max(busy, compute + wgt)
+    widest = tile_geometry(
+        spec, config, tiling.rows, tiling.cols, min(tiling.cols, tiling.psum_cols)
+    ).block_words
+    resident = tiling.chunk_blocks if tiling.kind == "streamed" else c_blocks
+    loads = tiles * (k_blocks if tiling.kind == "streamed" else 1)
+    if loads > 1 and 2 * widest * resident > config.pixels * config.ifmap_depth:
+        busy = max(busy, compute + load)
     # The first tile in, the last one out.
     ends = load // tiles // (k_blocks if tiling.kind == "streamed" else 1)
     ends += min(tiling.psum_rows * tiling.psum_cols, output.height * output.width)

@@ -15,7 +15,6 @@ from skimp.isa import (
     Unit,
     assemble,
 )
-from skimp_compiler.region import Region
 
 __all__ = ["ACTIVATION_BASE", "Command", "Emitter", "Ring"]
 

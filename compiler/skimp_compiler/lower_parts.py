@@ -105,9 +105,7 @@ class LoweringParts:
             for entry in self._once_there:
                 if entry[0] < high and low < entry[1]:
                     older.append(entry[2])
-            self._once_there = [
-                e for e in self._once_there if not (low <= e[0] and e[1] <= high)
-            ]
+            self._once_there = [e for e in self._once_there if not (low <= e[0] and e[1] <= high)]
             address += CHIP_BASE
         else:
             name = f"activation {root} {graph.tensors[root].name}"
@@ -143,7 +141,7 @@ class LoweringParts:
             return None
         op = consumers[0]
         channels = tensor.shape[3]
-        r, s, stride_h, stride_w = pool_window(graph, op)
+        _, s, _, stride_w = pool_window(graph, op)
         lanes = self.config.in_channels
         if s == 1 or -(-s * channels // lanes) >= s * -(-channels // lanes):
             return None

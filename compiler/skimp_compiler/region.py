@@ -29,9 +29,7 @@ class Region:
         whatever is stored was computed behind all that was computed from them.
         """
         for load in self._older:
-            if load.owner is command.owner and (
-                command.clock[Unit.LOAD] < load.clock[Unit.LOAD]
-            ):
+            if load.owner is command.owner and (command.clock[Unit.LOAD] < load.clock[Unit.LOAD]):
                 return "an activation would be overwritten while it is still read"
         for block in range(block0, min(block0 + num_blocks, self._shape[0])):
             stores = self._stores[block]
