@@ -25,25 +25,45 @@ def writer_runs(config: Config, command) -> list[tuple[int, int, int]]:
         runs = [(0, command.num_pixels, lanes)]
         runs += [(1, command.num_pixels, lanes)] * (command.dma_blocks - 1)
         return [*runs, (1, 0, lanes)]
-    most = 1 if command.stride_w != 1 else config.load_words
-    if command.halve and most > 1:
-        most -= most % 2
-    left, right = -(-command.pad_left // most), -(-command.pad_right // most)
-    whole = -(-(command.pad_left + command.num_cols + command.pad_right) // most)
-    cols, rows = command.num_cols, command.num_rows
+    lanes = config.load_words
+    even = max(1, lanes - lanes % 2)
+    pairs = command.stride_w == 2 and lanes > 1
+    if pairs or command.halve:
+        most = even
+    else:
+        most = 1 if command.stride_w != 1 else lanes
+
+    def head(column: int) -> int:
+        """Words of the first clock of a run that begins in a column, where it is shorter."""
+        return max(1, even - 1) if pairs and column % 2 else 0
+
+    def clocks(column: int, count: int) -> int:
+        """Clocks of a run of `count` words."""
+        first = min(head(column), count)
+        return (first > 0) + -(-(count - first) // most)
+
+    left, cols, rows = command.pad_left, command.num_cols, command.num_rows
+    total = left + cols + command.pad_right
+    before, behind = clocks(0, left), clocks(left + cols, command.pad_right)
+    whole = clocks(0, total)
+    first = min(head(left), cols)
     runs = []
     padding = 0
     for _ in range(command.num_blocks):
         padding += command.pad_top * whole
-        if cols:
+        if cols and before + behind == 0 and cols % most == 0:
             # Rows without padding between them whose words fill every clock are one run.
-            whole_rows = left + right == 0 and cols % most == 0
-            count, words = (1, rows * cols) if whole_rows and rows else (rows, cols)
-            for _ in range(count):
-                runs.append((padding + left, words, most))
-                padding = right
+            if rows:
+                runs.append((padding, rows * cols, most))
+                padding = 0
         else:
-            padding += rows * (left + right)
+            for _ in range(rows):
+                padding += before
+                for words, longest in ((first, max(1, first)), (cols - first, most)):
+                    if words:
+                        runs.append((padding, words, longest))
+                        padding = 0
+                padding += behind
         padding += command.pad_bottom * whole
     if padding:
         runs.append((padding, 0, most))

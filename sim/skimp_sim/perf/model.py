@@ -86,12 +86,12 @@ def run_perf(program: Program, *, ddr4: Ddr4Params | None = None) -> PerfResult:
     ddr = Ddr4(config.bus_bytes, ddr4 or ddr4_of(config))
     result = PerfResult()
     clock = START_CLOCKS
-    machine = None
+    machine, rest = None, LayerCounts()
     for step in program.steps:
         if not isinstance(step, DeviceStep):
             continue
         commands = _commands(program, step)
-        _count(program, commands, result)
+        rest = _count(program, commands, result, rest)
         machine = _Machine(program, step, commands, ddr, clock, machine)
         clock += machine.run() + BETWEEN_CLOCKS
         result.counters.update(machine.counters(step))
@@ -109,13 +109,14 @@ def _commands(program: Program, step: DeviceStep) -> list[Command]:
     return commands
 
 
-def _count(program: Program, commands: list[Command], result: PerfResult) -> None:
-    counts = LayerCounts()
+def _count(program: Program, commands, result: PerfResult, counts: LayerCounts) -> LayerCounts:
+    """Count a step's accesses by layer; return what is behind the last one (END)."""
     for command in commands:
         count_command(program.config, counts, command.opcode, command)
         if command.opcode is Opcode.LAYER:
             result.counts[command.layer_id] = counts
             counts = LayerCounts()
+    return counts
 
 
 class _Machine:

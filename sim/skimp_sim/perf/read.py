@@ -147,7 +147,8 @@ class Reader(Unit):
             self.under_way += burst
         self._addr[client] = addr + burst * self._config.bus_bytes
         self._left[client] -= burst
-        self.turn = client % (NUM_CLIENTS - 1) + 1
+        if client:
+            self.turn = client % (NUM_CLIENTS - 1) + 1
         if not self._left[client]:
             self._active[client] = NEVER
             self.free[client] = t + 1

@@ -1,0 +1,250 @@
+"""The cycle model against the RTL and the functional model."""
+
+import dataclasses
+import json
+import time
+
+import numpy as np
+import pytest
+from chains import Chain
+from click.testing import CliRunner
+from netlib import conv_net, random_inputs
+from testconfigs import ODD, QUAD, WIDE
+
+from skimp.configs import PRESETS
+from skimp.isa import Opcode, Semaphore, assemble
+from skimp.regs import COUNTERS
+from skimp_compiler.compiler import compile_graph
+from skimp_compiler.graph import ModelError
+from skimp_compiler.program import DeviceStep, Program
+from skimp_compiler.tflite_reader import read_tflite
+from skimp_sim.cli import main
+from skimp_sim.executor import run_program
+from skimp_sim.perf.model import PerfError, run_perf
+from skimp_sim.rtl_engine import RtlEngine
+
+# The clock of the preset is too slow for the DRAM model; the hardware is the same.
+TINY = dataclasses.replace(PRESETS["tiny"], clock_mhz=100)
+SMALL, ZCU104 = PRESETS["small"], PRESETS["zcu104"]
+
+CAUSES = ("array", "depthwise", "stall_dram_read", "stall_drain", "stall_dram_write", "stall_other")
+MODELLED = [name for name, _ in COUNTERS if name != "macs_gated"]
+
+
+def on_rtl(config, name, *marks):
+    """A network on a configuration; those of a configuration share a worker and its build."""
+    group = pytest.mark.xdist_group(config.name)
+    return pytest.param(config, name, marks=[group, *marks], id=f"{config.name}-{name}")
+
+
+def rtl_counters(graph, program):
+    """Counters of the RTL by layer, macs_gated left out."""
+    inputs = random_inputs(np.random.default_rng(3), graph)
+    result = run_program(graph, program, inputs, engine=RtlEngine(program), keep=False)
+    return {
+        layer: {name: counters[name] for name in MODELLED}
+        for layer, counters in result.counters.items()
+    }
+
+
+def check(graph, program):
+    """Every layer within 1 %, all within 0.5 %, and beats and commands equal."""
+    model, rtl = run_perf(program).counters, rtl_counters(graph, program)
+    assert model.keys() == rtl.keys()
+    for number, counters in rtl.items():
+        layer = program.layers[number]
+        if counters["cycles"] > 500:
+            for name in ("cycles", *CAUSES):
+                difference = abs(model[number][name] - counters[name])
+                assert difference <= 0.01 * counters["cycles"], (layer.name, name)
+    for name in MODELLED:
+        ours = sum(counters[name] for counters in model.values())
+        theirs = sum(counters[name] for counters in rtl.values())
+        exact = name in ("read_beats", "write_beats", "commands")
+        assert abs(ours - theirs) <= (0 if exact else 0.005 * theirs), name
+
+
+@pytest.mark.verilog
+@pytest.mark.parametrize(
+    ("config", "name"),
+    [
+        on_rtl(TINY, "ad01_int8"),
+        on_rtl(TINY, "kws_ref_model"),
+        on_rtl(SMALL, "kws_ref_model"),
+        on_rtl(SMALL, "resnet8_cifar10_int8"),
+        on_rtl(SMALL, "vww_96_int8"),
+        on_rtl(SMALL, "mcunet_vww"),
+        on_rtl(SMALL, "mobilenetv2_160_035_int8", pytest.mark.long),
+        on_rtl(SMALL, "mobilenet_v2_1.0_224_int8", pytest.mark.long),
+        on_rtl(ZCU104, "kws_ref_model", pytest.mark.long),
+        on_rtl(ZCU104, "resnet8_cifar10_int8", pytest.mark.long),
+        on_rtl(ZCU104, "mcunet_vww", pytest.mark.long),
+    ],
+)
+def test_networks_against_rtl(config, name, models):
+    graph = read_tflite(models / f"{name}.tflite")
+    check(graph, compile_graph(graph, config))
+
+
+@pytest.mark.long
+@pytest.mark.verilog
+@pytest.mark.xdist_group("zcu104")
+@pytest.mark.parametrize(
+    "shape",
+    [
+        dict(height=56, width=56, c=64, k=64, r=3, s=3),
+        dict(height=56, width=56, c=64, k=256, r=1, s=1),
+        dict(height=14, width=14, c=256, k=256, r=3, s=3),
+        dict(height=7, width=7, c=2048, k=512, r=1, s=1),
+    ],
+    ids=lambda shape: "x".join(map(str, shape.values())),
+)
+def test_layers_of_resnet50_against_rtl(shape):
+    graph = conv_net(np.random.default_rng(0), **shape)
+    check(graph, compile_graph(graph, ZCU104))
+
+
+def chains(config, count):
+    """Random networks that fit a configuration, by seed."""
+    for seed in range(count):
+        graph = Chain(np.random.default_rng(seed)).graph()
+        try:
+            yield seed, graph, compile_graph(graph, config)
+        except ModelError:
+            continue
+
+
+@pytest.mark.verilog
+@pytest.mark.parametrize(
+    ("config", "count"),
+    [
+        pytest.param(c, n, marks=pytest.mark.xdist_group(c.name), id=c.name)
+        for c, n in ((TINY, 40), (SMALL, 40), (ODD, 20), (WIDE, 20), (QUAD, 20))
+    ],
+)
+def test_random_networks_are_exact(config, count):
+    """Every counter of every layer, and what one run of the hardware leaves to the next."""
+    for seed, graph, program in chains(config, count):
+        model, rtl = run_perf(program).counters, rtl_counters(graph, program)
+        for layer, counters in rtl.items():
+            assert model[layer] == counters, f"seed {seed}, layer {program.layers[layer].name}"
+
+
+@pytest.mark.parametrize("config", [TINY, SMALL, ODD, WIDE, QUAD], ids=lambda c: c.name)
+def test_counts_are_those_of_the_functional_model(config):
+    for seed, graph, program in chains(config, 25):
+        inputs = random_inputs(np.random.default_rng(seed), graph)
+        functional = run_program(graph, program, inputs, keep=False).counts
+        model = run_perf(program).counts
+        assert model.keys() == functional.keys()
+        for layer, counts in functional.items():
+            expected = {**vars(counts), "macs_gated": 0}
+            assert vars(model[layer]) == expected, f"seed {seed}, layer {layer}"
+
+
+@pytest.mark.parametrize("config", [TINY, SMALL, ZCU104], ids=lambda c: c.name)
+def test_counters_agree_with_each_other(config, models):
+    graph = read_tflite(models / "resnet8_cifar10_int8.tflite")
+    program = compile_graph(graph, config)
+    result = run_perf(program)
+    beat = config.bus_bytes
+    for counters in result.counters.values():
+        assert counters["cycles"] == sum(counters[cause] for cause in CAUSES)
+        assert min(counters.values()) >= 0
+    written = sum(counters["write_beats"] for counters in result.counters.values())
+    assert written * beat == sum(sum(c.dram_write_bytes.values()) for c in result.counts.values())
+    # The hardware fetches some commands behind the last one.
+    read = beat * sum(counters["read_beats"] for counters in result.counters.values())
+    needed = sum(sum(c.dram_read_bytes.values()) for c in result.counts.values())
+    assert needed < read < needed + 64 * 64
+    groups = sum(counters["array"] for counters in result.counters.values())
+    assert sum(layer.macs for layer in program.layers) <= groups * config.macs_per_cycle + sum(
+        counters["depthwise"] for counters in result.counters.values()
+    ) * (config.dw_macs_per_cycle)
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "seconds"),
+    [("mobilenet_v2_1.0_224_int8", "small", 8), ("mobilenet_v2_1.0_224_int8", "zcu104", 8)],
+)
+def test_takes_seconds(name, config, seconds, models):
+    program = compile_graph(read_tflite(models / f"{name}.tflite"), PRESETS[config])
+    begin = time.process_time()
+    run_perf(program)
+    assert time.process_time() - begin < seconds
+
+
+def program_of(*commands):
+    """A program of one step and no layers."""
+    image = b"".join(assemble(opcode, **fields) for opcode, fields in commands)
+    step = DeviceStep(address=0, num_commands=len(commands), layers=(0,))
+    return Program(
+        config=TINY, image=image, dram_bytes=4096, tensors={}, steps=[step], layers=[],
+        records_addr=2048,
+    )  # fmt: skip
+
+
+LAYER = (Opcode.LAYER, dict(layer_id=0, dram_addr=2048))
+
+
+def test_a_program_of_nothing():
+    counters = run_perf(program_of((Opcode.CHECK, {}), LAYER, (Opcode.END, {}))).counters[0]
+    assert counters["cycles"] == counters["stall_dram_read"] + counters["stall_dram_write"] + (
+        counters["stall_other"] + counters["stall_drain"]
+    )
+    assert counters["write_beats"] == 64 // TINY.bus_bytes
+    assert counters["array"] == counters["drain"] == 0
+
+
+def test_a_program_that_waits_for_ever_is_told():
+    wait = 1 << Semaphore.PSUM_FULL
+    drain = (Opcode.DRAIN, dict(num_pixels=1, wait=wait))
+    with pytest.raises(PerfError, match=r"^the program waits for ever: DRAIN for DRAIN$"):
+        run_perf(program_of(drain, LAYER, (Opcode.END, {})))
+
+
+@pytest.fixture
+def kws(models):
+    return str(models / "kws_ref_model.tflite")
+
+
+def test_command(kws, tmp_path):
+    out, page = tmp_path / "perf.json", tmp_path / "perf.html"
+    result = CliRunner().invoke(
+        main, ["perf", kws, "--config", "small", "--json", str(out), "--report", str(page)]
+    )
+    assert result.exit_code == 0, result.output
+    assert "cycle model" in result.output
+    report = json.loads(out.read_text())
+    assert report["schema"] == 1
+    assert report["engine"] == "perf"
+    assert report["bit_exact"] == {"golden": None, "litert": None}
+    assert report["output"] == []
+    total = report["total"]
+    assert total["cycles"] == sum(layer["cycles"] for layer in report["layers"]) > 0
+    assert 0 < total["limit_cycles"] <= total["cycles"]
+    assert total["utilisation"] == pytest.approx(
+        total["macs"] / total["cycles"] / report["peak_macs_per_cycle"]
+    )
+    for layer in report["layers"]:
+        assert layer["limit_cycles"] <= layer["cycles"] or layer["unit"] in ("host", "none")
+        stalls = sum(layer["stall_cycles"].values())
+        busy = layer["busy_cycles"]
+        assert layer["cycles"] == stalls + busy["array"] + busy["depthwise"]
+    assert page.read_text().startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["no_such_network"],
+        ["KWS", "--config", "no_such_config"],
+        ["KWS", "--json", "/no/such/folder/out.json"],
+    ],
+)
+def test_bad_arguments_are_one_line(arguments, kws):
+    arguments = [kws if argument == "KWS" else argument for argument in arguments]
+    result = CliRunner().invoke(main, ["perf", *arguments])
+    assert result.exit_code == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith("skimp: ")
