@@ -20,7 +20,8 @@ BACKENDS = ["pysim", pytest.param("verilator", marks=pytest.mark.verilog)]
 def test_lanes_read_what_was_written(pixels, words, backend):
     """Runs of any length from any place, over the end of a row: each word lands in its own place.
 
-    Runs overlap and come in any order, so a word too many shows where a later read looks.
+    Two runs at once, in different banks. Runs overlap and come in any order, so a word too many
+    shows where a later read looks.
     """
     seed = 40 + pixels + 100 * words
     rng = random.Random(seed)
@@ -34,14 +35,27 @@ def test_lanes_read_what_was_written(pixels, words, backend):
     vectors, expected = [], []
 
     def write(first, count):
-        values = [rng.getrandbits(config.word_bits) for _ in range(words)]
-        memory[first : first + count] = values[:count]
-        vectors.append(
-            dict(
-                w_count=count, w_row=first // pixels, w_bank=first % pixels, lane_en=0,
-                **{f"w_data__{n}": v for n, v in enumerate(values)},
-            )
-        )  # fmt: skip
+        """A run, and often a second one in other banks."""
+        runs = {"w": (first, count), "w2": (0, 0)}
+        if count < pixels and rng.random() < 0.5:
+            start = rng.randrange(size)
+            start -= (start - first) % pixels  # in the bank of the first run's first word
+            ahead = rng.randrange(count, pixels)
+            start = max(start, start % pixels) + ahead
+            longest = min(max(1, words // 2), pixels - ahead, size - start)
+            runs["w2"] = (start, rng.randint(0, max(0, longest)))
+        vector = dict(lane_en=0)
+        for port, (at, many) in runs.items():
+            values = [
+                rng.getrandbits(config.word_bits)
+                for _ in range(words if port == "w" else max(1, words // 2))
+            ]
+            if many:
+                memory[at : at + many] = values[:many]
+            vector |= {f"{port}_count": many, f"{port}_row": at // pixels}
+            vector |= {f"{port}_bank": at % pixels}
+            vector |= {f"{port}_data__{n}": v for n, v in enumerate(values)}
+        vectors.append(vector)
         expected.append({})
 
     for first in range(size):
@@ -58,7 +72,7 @@ def test_lanes_read_what_was_written(pixels, words, backend):
                 enabled = (1 << pixels) - 1
             vectors.append(
                 dict(
-                    w_count=0, bank=bank, lane_en=enabled,
+                    w_count=0, w2_count=0, bank=bank, lane_en=enabled,
                     **{f"row__{i}": r for i, r in enumerate(rows)},
                 )
             )  # fmt: skip
