@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from skimp.config import ConfigError
@@ -125,6 +125,47 @@ def perf(model, config, json_path, report_path):
         write_text(json_path, json_text(report))
     if report_path:
         write_text(report_path, html_page(report))
+
+
+@main.command()
+@click.option("--board", default="zcu104", show_default=True, help="zcu104 or ultra96")
+@click.option("--json", "json_path", type=click.Path(dir_okay=False), help="every point looked at")
+@click.option("--plot", "plot_path", type=click.Path(dir_okay=False), help="SVG or PNG")
+@click.option("--jobs", default=2, show_default=True, type=click.IntRange(1, 64))
+def explore(board, json_path, plot_path, jobs):
+    """Search geometries, scratchpads and buffers under a board's budget."""
+    # Only this command needs the boards' package.
+    from skimp_sim.explore.report import as_json, as_plot, as_table
+    from skimp_sim.explore.search import search
+    from skimp_sim.explore.space import SPACES
+
+    if board not in SPACES:
+        raise ConfigError(f"board {board}: unknown; choose one of {', '.join(SPACES)}")
+    for path in filter(None, (json_path, plot_path)):
+        _check_writable(path)
+    if plot_path and Path(plot_path).suffix not in (".svg", ".png"):
+        raise ModelError(f"{plot_path}: plots are written as .svg or .png; choose one of them")
+    space = SPACES[board]
+    console = _console()
+    progress = Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        console=Console(stderr=True), transient=True,
+    )  # fmt: skip
+    with progress:
+        task = progress.add_task("configurations", total=None)
+        points = search(
+            space,
+            jobs=jobs,
+            on_point=lambda done, asked: progress.update(task, completed=done, total=asked),
+        )
+    if not points:
+        raise ConfigError(f"board {board}: nothing in the space fits the budget")
+    console.print(as_table(points, space))
+    console.print("> chosen, * on the Pareto front, = the preset")
+    if json_path:
+        write_text(json_path, json.dumps(as_json(points, space), indent=1) + "\n")
+    if plot_path:
+        as_plot(points, space).savefig(plot_path, metadata={"Date": None})
 
 
 def _run_with_progress(console, graph, path, inputs, config, **options) -> Report:

@@ -13,7 +13,7 @@ from skimp_compiler.graph import Graph, ModelError
 from skimp_compiler.program import Layer, Program
 from skimp_sim.executor import RunResult
 
-__all__ = ["LayerRow", "Report", "top_answers", "write_text"]
+__all__ = ["LayerRow", "Report", "layer_json", "top_answers", "write_text"]
 
 
 @dataclass(kw_only=True)
@@ -130,7 +130,7 @@ class Report:
     def to_json(self) -> dict:
         """Return the JSON of `skimp run` (schema 1)."""
         config = self.config
-        layers = [_layer_json(row, config) for row in self.rows]
+        layers = [layer_json(row, config) for row in self.rows]
         fps = config.clock_mhz * 1e6 / self.cycles if self.cycles else 0.0
         return {
             "schema": 1,
@@ -171,7 +171,8 @@ def _zero_fraction(graph: Graph, values: dict, index: int) -> float:
     return float(np.mean(value == tensor.zero_point))
 
 
-def _layer_json(row: LayerRow, config: Config) -> dict:
+def layer_json(row: LayerRow, config: Config) -> dict:
+    """Return one layer of the JSON of `skimp run` and `skimp perf`."""
     layer, counters, counts = row.layer, row.counters, row.counts
 
     def counted(name, keys):
@@ -206,6 +207,7 @@ def _layer_json(row: LayerRow, config: Config) -> dict:
         },
         "dram_read_bytes": reads,
         "dram_write_bytes": writes,
+        "act_accesses": counted("act_accesses", ("read", "written")),
         "glb_accesses": counted("glb_accesses", ("ifmap", "wgt", "psum", "ofmap")),
         "spad_accesses": counted("spad_accesses", ("ifmap", "wgt", "psum")),
         "zero_fraction": row.zero_fraction,

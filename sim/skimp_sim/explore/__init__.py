@@ -1,0 +1,1 @@
+"""Search over geometries, scratchpads and buffers under a board's budget."""
