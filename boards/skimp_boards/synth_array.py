@@ -6,12 +6,9 @@ Yosys leaves behind; the exit code is 1 where one does not hold.
 
 import json
 import re
-import subprocess
-import sys
 import tempfile
 from collections import Counter
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -22,6 +19,7 @@ from skimp.config import CHAIN, Config, ConfigError
 from skimp.configs import load_config
 from skimp.gen import to_verilog
 from skimp.pe.array import PeArray
+from skimp_boards.yosys import run_yosys
 
 __all__ = ["Claim", "claims", "explain", "synthesise"]
 
@@ -78,8 +76,6 @@ def synthesise(config: Config, *, platform="xilinx") -> Netlist:
     ConfigError
         Yosys is not installed, or failed.
     """
-    if find_spec("pyosys") is None:
-        raise ConfigError("pyosys is missing: pip install 'skimp[synth]'")
     with tempfile.TemporaryDirectory() as folder:
         verilog, before, after, script = (
             Path(folder) / name for name in ("array.v", "before.json", "after.json", "array.ys")
@@ -94,7 +90,7 @@ def synthesise(config: Config, *, platform="xilinx") -> Netlist:
             f"{_SYNTH} -run map_luts:\n"
             f"select {_TOP}\nwrite_json -selected {after}\n"
         )
-        _run_yosys(script)
+        run_yosys(script)
         early, late = (json.loads(path.read_text())["modules"][_TOP] for path in (before, after))
     kinds = Counter(cell["type"] for cell in early["cells"].values())
     return Netlist(
@@ -102,19 +98,6 @@ def synthesise(config: Config, *, platform="xilinx") -> Netlist:
         multipliers_before=sum(kinds[kind] for kind in _MULTIPLIERS),
         slices_before=kinds["DSP48E2"],
     )
-
-
-def _run_yosys(script: Path) -> None:
-    """Run a script in a process of its own: an error in Yosys ends the process."""
-    code = "import sys; from pyosys import libyosys as ys; ys.run_pass('script ' + sys.argv[1])"
-    command = [sys.executable, "-c", code, str(script)]
-    try:
-        run = subprocess.run(command, capture_output=True, text=True, timeout=3600, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise ConfigError("Yosys took more than an hour") from error
-    if run.returncode != 0:
-        lines = (run.stdout + run.stderr).strip().splitlines()
-        raise ConfigError(f"Yosys failed: {lines[-1] if lines else run.returncode}")
 
 
 def _number(cell: dict, parameter: str) -> int:

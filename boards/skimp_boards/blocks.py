@@ -1,0 +1,160 @@
+"""The blocks that an accelerator consists of, for synthesis one by one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from amaranth.lib import wiring
+
+from skimp.config import CHAIN, Config
+from skimp.ctrl.compute import ComputeControl
+from skimp.ctrl.compute_unit import ComputeUnit
+from skimp.ctrl.csr import Csr
+from skimp.ctrl.sequencer import Sequencer
+from skimp.dma.axi_read import AxiReader
+from skimp.dma.axi_write import AxiWriter
+from skimp.dma.linear import LinearUnit
+from skimp.dma.load import LoadUnit
+from skimp.dma.store import StoreUnit
+from skimp.dw.depthwise import DepthwiseUnit
+from skimp.feed.ifmap_feed import IfmapFeed
+from skimp.feed.ifmap_glb import IfmapGlb
+from skimp.mem.act_store import ActStore
+from skimp.mem.pixel_ram import PixelRam
+from skimp.mem.ram import Ram1R1W
+from skimp.pe.array import PeArray
+from skimp.pe.chain import PeChain, PlainChain
+from skimp.pe.psum_spad import PsumSpad
+from skimp.post.add_tables import AddTables
+from skimp.post.drain import DrainUnit
+from skimp.post.params import ParamSets
+from skimp.post.requant import Requant, RequantLane
+from skimp.top import Core
+
+__all__ = ["Block", "blocks"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """A part that is synthesised by itself.
+
+    Parameters
+    ----------
+    name : str
+    make : callable
+        Returns the component.
+    count : int
+        How often the accelerator has it.
+    without : tuple of str
+        Submodules that are blocks of their own, and lanes; they become black boxes.
+    """
+
+    name: str
+    make: Callable[[], wiring.Component]
+    count: int = 1
+    without: tuple[str, ...] = ()
+
+
+def _wgt_spad(config: Config) -> Ram1R1W:
+    return Ram1R1W(
+        width=8 * config.wgt_slice_bytes,
+        depth=CHAIN * config.wgt_depth,
+        granularity=config.bus_bits,
+        ram_style="ultra" if config.wgt_depth * CHAIN >= 4096 else None,
+    )
+
+
+def _dw_wgt_spad(config: Config) -> Ram1R1W:
+    return Ram1R1W(width=config.bus_bits, depth=-(-config.dw_wgt_depth // config.bus_words))
+
+
+def _drain(config: Config) -> DrainUnit:
+    return DrainUnit(config, psum_read_latency=PsumSpad.read_latency)
+
+
+def blocks(config: Config) -> list[Block]:
+    """Return the blocks of an accelerator; together they are all of it."""
+    cfg = config
+    slots = max(2, cfg.drain_pixels)
+    tag_bits = 33  # DrainUnit's: two pixel numbers and a bit
+    flight_cycles = ComputeUnit(cfg).flight_cycles
+    chain = PeChain if cfg.packed else PlainChain
+    chain_name = "skimp_pe_chain" if cfg.packed else "skimp_plain_chain"
+    num_chains = cfg.pixels * (cfg.in_channels // CHAIN) * cfg.out_channels // 2
+    psum_name = f"skimp_psum_spad_{cfg.psum_depth}x{cfg.out_channels}"
+    found = [
+        Block(name="pe_chain", make=chain, count=num_chains),
+        Block(name="pe_array", make=lambda: PeArray(cfg), without=(chain_name,)),
+        Block(name="depthwise", make=lambda: DepthwiseUnit(cfg)),
+        Block(name="psum_spad", make=lambda: PsumSpad(cfg), count=cfg.pixels),
+        Block(name="wgt_spad", make=lambda: _wgt_spad(cfg)),
+        Block(name="dw_wgt_spad", make=lambda: _dw_wgt_spad(cfg)),
+        Block(name="ifmap_glb", make=lambda: IfmapGlb(cfg)),
+        Block(name="ifmap_feed", make=lambda: IfmapFeed(cfg)),
+        Block(
+            name="compute_control",
+            make=lambda: ComputeControl(cfg, flight_cycles=flight_cycles),
+        ),
+        Block(
+            name="compute_unit",
+            make=lambda: ComputeUnit(cfg),
+            without=(
+                *(f"compute_unit.{n}" for n in "control glb feed array dw".split()),
+                "compute_unit.wgt_spad",
+                "compute_unit.dw_wgt_spad",
+                psum_name,
+            ),
+        ),
+        Block(name="requant_lane", make=RequantLane, count=slots * cfg.out_channels),
+        Block(
+            name="requant",
+            make=lambda: Requant(cfg, tag_bits=tag_bits),
+            count=slots,
+            without=("skimp_requant_lane",),
+        ),
+        Block(name="param_sets", make=lambda: ParamSets(cfg)),
+        Block(name="add_tables", make=lambda: AddTables(cfg)),
+        Block(
+            name="drain_unit",
+            make=lambda: _drain(cfg),
+            without=(
+                "drain_unit.params",
+                "drain_unit.tables",
+                *(f"drain_unit.requant_{k}" for k in range(slots)),
+            ),
+        ),
+        Block(
+            name="ofmap",
+            make=lambda: PixelRam(
+                cfg,
+                depth=cfg.ofmap_depth,
+                write_pixels=cfg.drain_pixels,
+                read_pixels=cfg.chip_words,
+            ),
+        ),
+        Block(
+            name="residual",
+            make=lambda: PixelRam(
+                cfg, depth=cfg.ofmap_depth, write_pixels=cfg.load_words, read_pixels=1
+            ),
+        ),
+        Block(name="load_unit", make=lambda: LoadUnit(cfg)),
+        Block(name="linear_unit", make=lambda: LinearUnit(cfg)),
+        Block(name="store_unit", make=lambda: StoreUnit(cfg)),
+        Block(name="axi_reader", make=lambda: AxiReader(cfg, num_clients=3)),
+        Block(name="axi_writer", make=lambda: AxiWriter(cfg)),
+        Block(name="sequencer", make=lambda: Sequencer(cfg)),
+        Block(name="csr", make=lambda: Csr(cfg)),
+        Block(
+            name="core",
+            make=lambda: Core(cfg),
+            without=tuple(
+                f"core.{name}"
+                for name in (
+                    "sequencer reader writer load linear compute drain ofmap residual store act"
+                ).split()
+            ),
+        ),
+    ]
+    if cfg.act_depth:
+        found.append(Block(name="act_store", make=lambda: ActStore(cfg)))
+    return found
