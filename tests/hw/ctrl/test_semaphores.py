@@ -5,6 +5,7 @@ import random
 import pytest
 
 from skimp.ctrl.semaphores import NUM_SEMAPHORES, Semaphores
+from skimp.isa import MAX_COUNT
 from skimp_sim.bench.vectors import run_vectors
 
 
@@ -41,9 +42,23 @@ def test_counts(seed, backend):
         for s in range(NUM_SEMAPHORES):
             counts[s] += sum(p >> s & 1 for p in posts)
             counts[s] -= sum(t and waits[u] >> s & 1 for u, t in enumerate(take))
-            counts[s] = 0 if clear else min(counts[s], 255)
+            counts[s] = 0 if clear else min(counts[s], MAX_COUNT)
         waits = [0 if t else w for t, w in zip(take, waits)]
     results = run_vectors(
         Semaphores(num_units=4), vectors, ["granted", "available"], backend=backend
     )
     assert results == expected, f"seed {seed}"
+
+
+@pytest.mark.parametrize("backend", ["pysim", pytest.param("verilator", marks=pytest.mark.verilog)])
+def test_counts_to_the_largest_count(backend):
+    """MAX_COUNT posts of one semaphore are all kept, and no more is granted than that."""
+    posts = [{"post__0": 1 << 5, "post__1": 1 << 5}] * (MAX_COUNT // 2)
+    posts += [{"post__1": 0}] * (MAX_COUNT % 2) + [{"post__0": 0, "post__1": 0}]
+    takes = [{"wait__1": 1 << 5, "take": 2}] * MAX_COUNT + [{"take": 0}]
+    results = run_vectors(
+        Semaphores(num_units=2), posts + takes, ["granted", "available"], backend=backend
+    )
+    seen = results[len(posts) :]
+    assert all(r["granted"] >> 1 & 1 and r["available"] == 1 << 5 for r in seen[:-1])
+    assert seen[-1] == {"granted": 1, "available": 0}
