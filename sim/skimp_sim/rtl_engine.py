@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from skimp.config import Config
 from skimp.isa import RECORD_BYTES
 from skimp_compiler.program import DeviceStep, Program
 from skimp_sim.bench.rtl import RtlSim
@@ -14,9 +15,13 @@ __all__ = ["RtlEngine", "ddr4_of"]
 _WRAP = 1 << 32
 
 
-def ddr4_of(config) -> Ddr4Params:
+_SLOWEST_MHZ = 60
+"""The DRAM model wants to see a read before its data: slower clocks get its times at this one."""
+
+
+def ddr4_of(config: Config) -> Ddr4Params:
     """Return the DRAM that a configuration is simulated with: DDR4-2400 behind its clock."""
-    return dataclasses.replace(Ddr4Params(), fabric_mhz=config.clock_mhz)
+    return dataclasses.replace(Ddr4Params(), fabric_mhz=max(config.clock_mhz, _SLOWEST_MHZ))
 
 
 class RtlEngine:
