@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from skimp.config import Config
+from skimp.config import CHAIN, Config
 from skimp.isa import COMMAND_BYTES, LoadTarget, Opcode, assemble, glb_address
 from skimp_sim.functional import FunctionalModel
 
@@ -19,7 +19,8 @@ class CommandBench:
     config : Config
     rng : np.random.Generator
     fenced : bool
-        A LAYER command behind every command, so that semaphores are not needed.
+        Every command is a program of its own with a LAYER behind it, so that semaphores are not
+        needed.
     """
 
     def __init__(self, config: Config, rng, *, fenced=True):
@@ -29,7 +30,7 @@ class CommandBench:
 
     def place(self, values: np.ndarray) -> int:
         """Append an array to the data; return its address."""
-        self.data += bytes(-len(self.data) % 64)
+        self.data += bytes(-len(self.data) % 128)
         address = CODE_BYTES + len(self.data)
         self.data += np.ascontiguousarray(values).tobytes()
         return address
@@ -44,14 +45,27 @@ class CommandBench:
         if self.fenced:
             self.code.append(assemble(Opcode.LAYER))
 
-    def run(self, *, end=True) -> FunctionalModel:
-        """Run everything from address 0; return the model with its memories."""
-        code = self.code + [assemble(Opcode.END)] * end
+    def run(self, model=None, *, end=True) -> FunctionalModel:
+        """Run everything from address 0; return the model with its memories.
+
+        A model that is given keeps what it has on the chip.
+        """
+        step = 2 if self.fenced else max(1, len(self.code))
+        code, starts = [], []
+        for first in range(0, max(1, len(self.code)), step):
+            starts.append(len(code) * COMMAND_BYTES)
+            last = first + step >= len(self.code)
+            code += self.code[first : first + step] + [assemble(Opcode.END)] * (end or not last)
         assert len(code) * COMMAND_BYTES <= CODE_BYTES
         image = b"".join(code).ljust(CODE_BYTES, b"\0") + self.data
-        image += bytes(-len(image) % 64)
-        model = FunctionalModel(self.config, np.frombuffer(image, np.uint8).copy())
-        model.run(0)
+        image += bytes(-len(image) % 128)
+        dram = np.frombuffer(image, np.uint8).copy()
+        if model is None:
+            model = FunctionalModel(self.config, dram)
+        else:
+            model.dram = dram
+        for start in starts:
+            model.run(start)
         return model
 
     def int8(self, *shape, low=-128) -> np.ndarray:
@@ -64,22 +78,27 @@ class CommandBench:
         values = self.int8(words, cfg.in_channels)
         self.add(
             Opcode.LOAD_IFMAP, dram_addr=self.place(values), num_blocks=1, num_rows=1,
-            num_cols=words, seg_beats=words, seg_count=1, dma_blocks=1, inc_col=self.glb(1),
+            num_cols=words, seg_words=words, seg_count=1, dma_blocks=1, inc_col=self.glb(1),
             inc_col_wrap=self.glb(1), stride_h=1, stride_w=1, **fields,
         )  # fmt: skip
         return values
 
-    def fill(self, target: LoadTarget, values: np.ndarray, word_addr=0, **fields) -> None:
-        """Load words of a memory."""
+    def fill(self, target: LoadTarget, values: np.ndarray, first=0, **fields) -> None:
+        """Load blocks of a memory (words of the depthwise weights) from `first` on."""
+        cfg = self.config
+        item = {LoadTarget.WGT: cfg.wgt_block_bytes, LoadTarget.PARAM: 12 * cfg.out_channels}
+        start = first * item.get(target, cfg.word_bytes)
+        wanted = dict(num_beats=values.nbytes // cfg.bus_bytes, beat_addr=start // cfg.bus_bytes)
         self.add(
-            Opcode.LOAD_LINEAR, dram_addr=self.place(values), target=target, word_addr=word_addr,
-            num_beats=values.nbytes // self.config.word_bytes, **fields,
-        )  # fmt: skip
+            Opcode.LOAD_LINEAR, dram_addr=self.place(values), target=target, **(wanted | fields)
+        )
 
     def fill_wgt(self, blocks: int, **fields) -> np.ndarray:
         """Load weight blocks 0 ... with noise; return them [block, co, ci]."""
-        values = self.int8(blocks, self.config.out_channels, self.config.in_channels, low=-127)
-        self.fill(LoadTarget.WGT, values, **fields)
+        cfg = self.config
+        values = self.int8(blocks, cfg.out_channels, cfg.in_channels, low=-127)
+        slices = values.reshape(blocks, cfg.out_channels, -1, CHAIN).transpose(0, 3, 1, 2)
+        self.fill(LoadTarget.WGT, slices, **fields)
         return values
 
     def fill_param(self, bias=0, mult=1 << 30, shift=0, **fields) -> None:
@@ -111,7 +130,7 @@ class CommandBench:
         cfg = self.config
         address = self.place(np.zeros((cfg.ofmap_blocks, words, cfg.word_bytes), np.int8))
         wanted = dict(
-            dram_addr=address, seg_beats=words, seg_count=1, num_blocks=cfg.ofmap_blocks,
+            dram_addr=address, seg_words=words, seg_count=1, num_blocks=cfg.ofmap_blocks,
             block_stride=words * cfg.word_bytes,
         )  # fmt: skip
         self.add(Opcode.STORE, **(wanted | fields))

@@ -31,6 +31,7 @@ def random_config(rng) -> Config:
         in_channels=in_channels,
         out_channels=out_channels,
         psum_depth=psum_depth,
+        psum_slots=int(rng.integers(2, 5)),
         wgt_depth=between(4, 600),
         dw_wgt_depth=between(64, 600),
         ifmap_depth=between(32, 2000),

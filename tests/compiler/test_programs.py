@@ -8,8 +8,9 @@ from conftest import NETWORKS
 from schedule import commands, run_schedule
 
 from skimp.configs import PRESETS
-from skimp.isa import COMMAND_BYTES, Opcode
+from skimp.isa import CHIP_BASE, COMMAND_BYTES, RECORD_BYTES, Opcode
 from skimp_compiler.compiler import compile_graph, disassemble_program, write_program
+from skimp_compiler.emitter import Emitter
 from skimp_compiler.graph import ModelError
 from skimp_compiler.program import DeviceStep, HostStep
 from skimp_compiler.tflite_reader import read_tflite
@@ -84,18 +85,23 @@ def test_device_steps_are_framed(program):
         assert opcodes[-2] is Opcode.LAYER
         ids = [f["layer_id"] for opcode, f in stream if opcode is Opcode.LAYER]
         assert ids == list(step.layers)
+        records = [f["dram_addr"] for opcode, f in stream if opcode is Opcode.LAYER]
+        assert records == [program.records_addr + RECORD_BYTES * n for n in step.layers]
         behind = step.address + step.num_commands * COMMAND_BYTES
-        assert not any(program.image[behind : behind + 1024])
+        assert not any(program.image[behind : behind + Emitter.TAIL_BYTES])
 
 
 def test_regions_do_not_overlap(program):
     end = 0
     for address, size, what in program.memory_map:
         assert address >= end, what
-        assert address % 64 == 0, what
+        assert address % 128 == 0, what
         end = address + size
     assert end <= program.dram_bytes
     for place in program.tensors.values():
+        if place.on_chip:
+            assert place.address - CHIP_BASE + place.size_bytes <= program.config.act_bytes
+            continue
         assert any(
             address <= place.address and place.address + place.size_bytes <= address + size
             for address, size, what in program.memory_map
@@ -106,15 +112,22 @@ def test_regions_do_not_overlap(program):
 def test_layers_touch_only_what_is_theirs(program):
     """Reads of constants stay in the image, writes in the activations."""
     first = min(a for a, _, what in program.memory_map if what.startswith("activation"))
+    records = program.records_addr
+    behind = records + RECORD_BYTES * len(program.layers)
+    assert any(what == "counters of the layers" for _, _, what in program.memory_map)
     for step in program.steps:
         if isinstance(step, HostStep):
             continue
         for opcode, fields in commands(program, step):
             if opcode is Opcode.LOAD_LINEAR:
-                size = fields["num_beats"] * program.config.word_bytes
-                assert fields["dram_addr"] + size <= len(program.image) <= first
-            elif opcode is Opcode.STORE or (opcode is Opcode.LOAD_IFMAP and fields["seg_beats"]):
-                assert fields["dram_addr"] >= first
+                size = fields["num_beats"] * program.config.bus_bytes
+                assert fields["dram_addr"] + size <= len(program.image) <= min(first, records)
+            elif opcode in (Opcode.STORE, Opcode.LOAD_RESIDUAL) or (
+                opcode is Opcode.LOAD_IFMAP and fields["seg_words"]
+            ):
+                address = fields["dram_addr"]
+                assert address >= first
+                assert not records <= address < behind
 
 
 def test_same_program_every_time(graph):

@@ -5,13 +5,22 @@ import dataclasses
 import numpy as np
 import pytest
 from commandbench import CODE_BYTES, CommandBench
-from testconfigs import ODD, WIDE
+from testconfigs import ODD, QUAD, WIDE
 
-from skimp.isa import COMMAND_BYTES, LoadTarget, Opcode, Rounding, Semaphore, assemble
+from skimp.isa import (
+    CHIP_BASE,
+    COMMAND_BYTES,
+    RECORD_BYTES,
+    LoadTarget,
+    Opcode,
+    Rounding,
+    Semaphore,
+    assemble,
+)
 from skimp_sim.functional import FunctionalError
 
 SEEDS = range(8)
-CONFIGS = [pytest.param(c, id=c.name) for c in (ODD, WIDE)]
+CONFIGS = [pytest.param(c, id=c.name) for c in (ODD, WIDE, QUAD)]
 
 
 def bench(config, seed, **options) -> CommandBench:
@@ -28,6 +37,13 @@ def advance(config, address, step):
         elif bank < 0:
             row, bank = row - 1, config.pixels - 1
     return row, bank
+
+
+def beats_of(config, address, words, *, chip=False):
+    """Beats that a segment touches."""
+    size = config.chip_bytes if chip else config.bus_bytes
+    end = address + words * config.word_bytes
+    return -(-end // size) - address // size
 
 
 def wrapped(value: int) -> int:
@@ -68,7 +84,7 @@ def random_taps(b: CommandBench, *, num_c=None, num_r=None, num_s=None):
     fields = dict(
         tile_q=tile_q, num_pixels=num_pixels, num_groups=groups, row_step=row_step, num_r=num_r,
         num_s=num_s, num_c=num_c, stride_h=stride_h, stride_w=stride_w, ifmap_base=b.glb(base),
-        psum_half=int(rng.integers(2)),
+        psum_slot=int(rng.integers(2)),
     ) | {name: b.glb(step) for name, step in steps.items()}  # fmt: skip
     return fields, np.array(words).reshape(num_c, num_r, num_s, num_pixels)
 
@@ -78,19 +94,21 @@ def random_taps(b: CommandBench, *, num_c=None, num_r=None, num_s=None):
 def test_load_ifmap(config, seed):
     b = bench(config, seed)
     rng = b.rng
-    blocks, rows, cols = (int(n) for n in rng.integers(1, 4, 3))
+    blocks, rows, cols = (int(n) for n in rng.integers(1, (3, 4, 4)))
     top, bottom, left, right = (int(n) for n in rng.integers(0, 3, 4))
     stride_h, stride_w = (int(n) for n in rng.integers(1, 4, 2))
     fill = int(rng.integers(-128, 128))
     height, width = top + rows + bottom, left + cols + right
     plane_w = -(-width // stride_w)
+    if stride_w == 2:  # neighbours of two column phases are written at once: banks apart
+        plane_w += (config.pixels // 2 - plane_w) % config.pixels
     pitch = plane_w * stride_w
     plane_h = -(-height // stride_h) * pitch
     values = b.int8(blocks, rows, cols, config.in_channels)
     if seed % 2:
         # All of it in one piece ...
         address = b.place(values)
-        dma = dict(dma_blocks=1, seg_count=1, seg_beats=blocks * rows * cols)
+        dma = dict(dma_blocks=1, seg_count=1, seg_words=blocks * rows * cols)
     else:
         # ... or a segment a row, between other bytes.
         image = b.int8(blocks, rows + 1, cols + 2, config.in_channels)
@@ -98,7 +116,7 @@ def test_load_ifmap(config, seed):
         address = b.place(image)
         row_bytes = (cols + 2) * config.word_bytes
         dma = dict(
-            dma_blocks=blocks, seg_count=rows, seg_beats=cols, seg_stride=row_bytes,
+            dma_blocks=blocks, seg_count=rows, seg_words=cols, seg_stride=row_bytes,
             block_stride=row_bytes * (rows + 1),
         )  # fmt: skip
     base = int(rng.integers(0, 9))
@@ -122,8 +140,64 @@ def test_load_ifmap(config, seed):
                     wanted = values[block, y - top, x - left, ci] if inside else fill
                     assert model.ifmap[flat, ci] == wanted, (seed, block, y, x, ci)
     (counts,) = model.layers.values()
-    assert counts.dram_read_bytes["ifmap"] == values.size
+    if seed % 2:
+        starts = {address: blocks * rows * cols}
+    else:
+        starts = {
+            address + block * dma["block_stride"] + row * dma["seg_stride"]: cols
+            for block in range(blocks)
+            for row in range(rows)
+        }
+    beats = sum(beats_of(config, at, words) for at, words in starts.items())
+    assert counts.dram_read_bytes["ifmap"] == beats * config.bus_bytes
     assert counts.glb_accesses["ifmap"] == blocks * height * width
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("cols", [1, 2, 5, 6])
+def test_load_ifmap_halved(config, cols):
+    """Every second word of a row is kept; the rows lie as if there were no others."""
+    b = bench(config, cols)
+    values = b.int8(3, cols, config.in_channels)
+    kept = -(-cols // 2)
+    size = config.pixels * config.ifmap_depth
+    base = size - 3 * kept  # up to the last word
+    steps = dict(inc_col=b.glb(1), inc_col_wrap=b.glb(1), inc_row_wrap=b.glb(kept))
+    halved = dict(
+        num_blocks=1, num_rows=3, num_cols=cols, halve=1, stride_h=1, stride_w=1, dma_blocks=1,
+        seg_count=3, seg_words=cols, seg_stride=cols * config.word_bytes, glb_base=b.glb(base),
+        inc_row=b.glb(kept), **steps,
+    )  # fmt: skip
+    b.add(Opcode.LOAD_IFMAP, dram_addr=b.place(values), **halved)
+    model = b.run()
+    np.testing.assert_array_equal(model.ifmap[base:], values[:, ::2].reshape(3 * kept, -1))
+    assert model.layers[0].glb_accesses["ifmap"] == 3 * kept
+    b = bench(config, cols)
+    b.add(Opcode.LOAD_IFMAP, **(halved | dict(pad_left=1)))
+    refused(b, "halves rows with padding or a stride")
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_load_residual(config, seed):
+    b = bench(config, seed)
+    blocks = int(b.rng.integers(1, config.ofmap_blocks + 1))
+    seg_count, seg_words = (int(n) for n in b.rng.integers(1, 5, 2))
+    base = int(b.rng.integers(0, 9))
+    image = b.int8(blocks, seg_count + 1, seg_words + 1, config.in_channels)
+    row = (seg_words + 1) * config.word_bytes
+    b.add(
+        Opcode.LOAD_RESIDUAL, dram_addr=b.place(image), num_pixels=seg_count * seg_words,
+        pixel_base=base, seg_words=seg_words, seg_count=seg_count, seg_stride=row,
+        dma_blocks=blocks, block_stride=row * (seg_count + 1),
+    )  # fmt: skip
+    model = b.run()
+    for block in range(blocks):
+        for n in range(seg_count * seg_words):
+            for lane in range(config.in_channels):
+                wanted = image[block, n // seg_words, n % seg_words, lane]
+                assert model.residual[base + n, block * config.in_channels + lane] == wanted
+    assert model.layers[0].glb_accesses["ofmap"] == blocks * seg_count * seg_words
 
 
 @pytest.mark.parametrize("config", CONFIGS)
@@ -131,29 +205,30 @@ def test_load_linear(config):
     b = bench(config, 1)
     ci, co = config.in_channels, config.out_channels
     wgt = b.int8(3 * co * ci, low=-127)
-    dw_wgt = b.int8(5 * ci, low=-127)
+    dw_wgt = b.int8(8 * ci, low=-127)
     param = b.rng.integers(-(1 << 31), 1 << 31, 2 * 3 * co).astype(np.int32)
-    lut = b.rng.integers(-(1 << 31), 1 << 31, 512).astype(np.int32)
+    tables = b.rng.integers(-(1 << 31), 1 << 31, 512).astype(np.int32)
     b.fill(LoadTarget.WGT, wgt, 2)
-    b.fill(LoadTarget.DW_WGT, dw_wgt, 7)
+    b.fill(LoadTarget.DW_WGT, dw_wgt, 4)
     b.fill(LoadTarget.PARAM, param, 1)
-    b.fill(LoadTarget.LUT, lut)
+    b.fill(LoadTarget.TABLE, tables)
     model = b.run()
     for n, value in enumerate(wgt):
-        assert model.wgt[2 + n // (co * ci), n // ci % co, n % ci] == value
+        assert model.wgt[2 + n // (co * ci), n % (co * ci)] == value
     for n, value in enumerate(dw_wgt):
-        assert model.dw_wgt[7 + n // ci, n % ci] == value
+        assert model.dw_wgt[4 + n // ci, n % ci] == value
     for n, value in enumerate(param):
         assert model.param[1 + n // (3 * co), n // co % 3, n % co] == value
-    for n, value in enumerate(lut):
+    for n, value in enumerate(tables):
         assert model.lut[n // 256, n % 256] == value
+    assert model.layers[0].dram_read_bytes["wgt"] == 2048
 
 
 @pytest.mark.parametrize("config", CONFIGS)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_conv(config, seed):
     b = bench(config, seed)
-    ifmap = b.fill_ifmap(config.pixels * 30 + 60).astype(int)
+    ifmap = b.fill_ifmap().astype(int)
     wgt = b.fill_wgt(34).astype(int)
     fields, words = random_taps(b)
     num_c, num_r, num_s, num_pixels = words.shape
@@ -167,7 +242,7 @@ def test_conv(config, seed):
     model = b.run()
     gated = 0
     for f in range(num_pixels):
-        sums = [0] * config.out_channels
+        sums = np.zeros(config.out_channels, np.int64)
         for zero_point in (in_zp, in_zp // 2):
             block = wgt_base
             for c in range(num_c):
@@ -175,12 +250,11 @@ def test_conv(config, seed):
                     for s in range(num_s):
                         for ci in range(config.in_channels):
                             x = ifmap[words[c, r, s, f], ci] - zero_point
-                            for co in range(config.out_channels):
-                                sums[co] += x * wgt[block, co, ci]
+                            sums += x * wgt[block, :, ci]
                             if zero_point == in_zp and (c < num_c - 1 or ci < ci_last):
                                 gated += co_valid * (x == 0)
                         block += 1
-        got = model.psum[fields["psum_half"], f]
+        got = model.psum[fields["psum_slot"], f]
         np.testing.assert_array_equal(got, sums, err_msg=f"seed {seed}, pixel {f}, {fields}")
     # Layer 0 is the last one of that number: the second CONV; the first is found by itself.
     b.code = b.code[:-2]
@@ -197,14 +271,17 @@ def test_conv_wraps_around():
     b = bench(ODD, 4)
     ifmap = b.fill_ifmap(9)
     wgt = b.fill_wgt(1)
-    b.fill(LoadTarget.LUT, np.full(512, (1 << 30) - 1, np.int32))
-    b.add(Opcode.ELEMENTWISE, **b.one_tap(9, num_s=2))
-    b.conv(9, first=0, in_zp=-128)
+    b.conv(9)
     model = b.run()
+    start = (1 << 31) - 2
+    model.psum[0, :9] = start
+    b.code = []
+    b.conv(9, first=0, in_zp=-128)
+    b.run(model)
     found = 0
     for f in range(9):
         for co in range(ODD.out_channels):
-            total = (1 << 31) - 2 if co < ODD.in_channels else 0
+            total = start
             for ci in range(ODD.in_channels):
                 total += (int(ifmap[f, ci]) + 128) * int(wgt[0, co, ci])
             assert model.psum[0, f, co] == wrapped(total)
@@ -217,7 +294,7 @@ def test_conv_wraps_around():
 @pytest.mark.parametrize("seed", SEEDS)
 def test_depthwise(config, mode, seed):
     b = bench(config, seed)
-    ifmap = b.fill_ifmap(config.pixels * 30 + 60).astype(int)
+    ifmap = b.fill_ifmap().astype(int)
     wgt = b.int8(16, config.in_channels, low=-127)
     b.fill(LoadTarget.DW_WGT, wgt)
     fields, words = random_taps(b, num_c=1)
@@ -240,27 +317,10 @@ def test_depthwise(config, mode, seed):
             else:
                 weights = wgt[3:, ci].astype(int) if mode == "wgt" else [1] * len(values)
                 wanted = sum(x * w for x, w in zip(values, weights))
-            assert model.psum[fields["psum_half"], f, ci] == wanted, (seed, f, ci)
+            assert model.psum[fields["psum_slot"], f, ci] == wanted, (seed, f, ci)
             if mode == "wgt" and ci < ci_last:
                 gated += values.count(0)
     assert model.layers[0].macs_gated == gated
-
-
-@pytest.mark.parametrize("config", CONFIGS)
-@pytest.mark.parametrize("seed", SEEDS)
-def test_elementwise(config, seed):
-    b = bench(config, seed)
-    ifmap = b.fill_ifmap(config.pixels * 30 + 60)
-    tables = b.rng.integers(-(1 << 31), 1 << 31, (2, 256)).astype(np.int32)
-    b.fill(LoadTarget.LUT, tables)
-    fields, words = random_taps(b, num_c=1, num_r=1, num_s=2)
-    b.add(Opcode.ELEMENTWISE, **fields)
-    model = b.run()
-    for f in range(words.shape[3]):
-        for ci in range(config.in_channels):
-            first, second = (int(ifmap[words[0, 0, s, f], ci]) % 256 for s in (0, 1))
-            wanted = wrapped(int(tables[0, first]) + int(tables[1, second]))
-            assert model.psum[fields["psum_half"], f, ci] == wanted, (seed, f, ci)
 
 
 def requantised(acc, bias, mult, shift, rounding):
@@ -294,11 +354,11 @@ def test_drain(config, rounding, seed):
         rng.integers(-14, 1 if away else 3, co),
     ]
     b.fill(LoadTarget.PARAM, np.array(words, np.int32), 2)
-    b.conv(num_pixels, in_zp=-128, psum_half=1)
+    b.conv(num_pixels, in_zp=-128, psum_slot=1)
     low, high = sorted(int(n) for n in rng.integers(-128, 128, 2))
     out_zp = int(rng.integers(-128, 128))
     b.drain(
-        num_pixels, ofmap_base=5, param_block=2, psum_half=1, rounding=rounding, out_zp=out_zp,
+        num_pixels, ofmap_base=5, param_block=2, psum_slot=1, rounding=rounding, out_zp=out_zp,
         act_min=low, act_max=high,
     )  # fmt: skip
     model = b.run()
@@ -311,39 +371,112 @@ def test_drain(config, rounding, seed):
 
 
 @pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_second_stage(config, residual, seed):
+    """T1[q] + T2[residual], wrapped, requantised with double rounding."""
+    b = bench(config, seed)
+    rng, co = b.rng, config.out_channels
+    num_pixels = int(rng.integers(1, 16))
+    b.fill_ifmap(num_pixels)
+    b.fill_wgt(1)
+    b.fill_param(mult=1 << 30, shift=-6)
+    tables = rng.integers(-(1 << 31), 1 << 31, (2, 256)).astype(np.int32)
+    if seed % 2:
+        tables >>= 8
+    b.fill(LoadTarget.TABLE, tables)
+    other = b.int8(config.ofmap_blocks, num_pixels, config.in_channels)
+    b.add(
+        Opcode.LOAD_RESIDUAL, dram_addr=b.place(other), num_pixels=num_pixels, pixel_base=3,
+        seg_words=num_pixels, seg_count=1, dma_blocks=config.ofmap_blocks,
+        block_stride=num_pixels * config.word_bytes,
+    )  # fmt: skip
+    b.conv(num_pixels)
+    first = dict(out_zp=int(rng.integers(-20, 20)), act_min=-100, act_max=90)
+    low, high = sorted(int(n) for n in rng.integers(-128, 128, 2))
+    out_zp, mult, shift = (
+        int(rng.integers(-128, 128)), int(rng.integers(1 << 30, 1 << 31)), int(rng.integers(-25, 3))
+    )  # fmt: skip
+    b.drain(num_pixels, **first)
+    second = dict(mult2=mult, shift2=shift, out_zp2=out_zp, act_min2=low, act_max2=high)
+    b.drain(num_pixels, ofmap_base=16, add=1, residual=residual, residual_base=3, **first, **second)
+    model = b.run()
+    for f in range(num_pixels):
+        for k in range(co):
+            total = int(tables[0, int(model.ofmap[f, k]) % 256])
+            if residual:
+                value = other[k // config.in_channels, f, k % config.in_channels]
+                total += int(tables[1, int(value) % 256])
+            value = requantised(wrapped(total), 0, mult, shift, Rounding.DOUBLE)
+            wanted = min(max(value + out_zp, low), high)
+            assert model.ofmap[16 + f, k] == wanted, (seed, f, k)
+    words = num_pixels * config.ofmap_blocks
+    assert model.layers[0].glb_accesses["ofmap"] == words * (2 if residual else 1)
+
+
+def test_activation_store():
+    """What is stored on the chip is loaded from it; DRAM keeps what it has."""
+    config = WIDE
+    b = bench(config, 1)
+    b.fill_ifmap(7)
+    b.fill_wgt(1)
+    b.fill_param(mult=1 << 30, shift=-6)
+    b.conv(7)
+    b.drain(7)
+    b.store(7, dram_addr=CHIP_BASE + 16, num_blocks=1)
+    b.add(
+        Opcode.LOAD_IFMAP, dram_addr=CHIP_BASE + 32, num_blocks=1, num_rows=1, num_cols=6,
+        seg_words=6, seg_count=1, dma_blocks=1, inc_col=b.glb(1), inc_col_wrap=b.glb(1),
+        stride_h=1, stride_w=1, glb_base=b.glb(50),
+    )  # fmt: skip
+    model = b.run()
+    stored = model.ofmap[:7, : config.in_channels]
+    np.testing.assert_array_equal(model.chip[16:128].view(np.int8).reshape(7, -1), stored)
+    np.testing.assert_array_equal(model.ifmap[50:56], stored[1:])
+    counts = model.layers[0]
+    assert counts.act_accesses == {"read": beats_of(config, 32, 6, chip=True)}
+    assert not counts.dram_read_bytes["ifmap"]
+
+
+@pytest.mark.parametrize("config", CONFIGS)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_store(config, seed):
     b = bench(config, seed)
     ci = config.in_channels
-    seg_beats, seg_count = (int(n) for n in b.rng.integers(1, 4, 2))
-    words = min(seg_beats * seg_count + 2, config.tile_pixels)
+    seg_words, seg_count = (int(n) for n in b.rng.integers(1, 4, 2))
+    words = min(seg_words * seg_count + 2, config.tile_pixels)
     b.fill_ifmap(words)
     b.fill_wgt(1)
     b.fill_param(mult=1 << 30, shift=-6)
     b.conv(words)
     b.drain(words)
     blocks = int(b.rng.integers(1, config.ofmap_blocks + 1))
-    seg_stride = (seg_beats + 1) * ci
+    seg_stride = (seg_words + 1) * ci
     block_stride = seg_stride * seg_count + 2 * ci
     address = b.store(
-        seg_beats, seg_count=seg_count, seg_stride=seg_stride, block_stride=block_stride,
+        seg_words, seg_count=seg_count, seg_stride=seg_stride, block_stride=block_stride,
         num_blocks=blocks, ofmap_base=1, dram_addr=b.place(np.zeros(4 * block_stride, np.int8)),
     )  # fmt: skip
     model = b.run()
     wanted = np.zeros(blocks * block_stride, np.int8)
     for block in range(blocks):
         for seg in range(seg_count):
-            for beat in range(seg_beats):
+            for beat in range(seg_words):
                 at = block * block_stride + seg * seg_stride + beat * ci
                 for lane in range(ci):
-                    word = model.ofmap[1 + seg * seg_beats + beat]
+                    word = model.ofmap[1 + seg * seg_words + beat]
                     wanted[at + lane] = word[block * ci + lane]
     got = model.dram[address : address + wanted.size].view(np.int8)
     np.testing.assert_array_equal(got, wanted, err_msg=f"seed {seed}")
     assert wanted.any()
     counts = model.layers[0]
-    assert counts.dram_write_bytes["ofmap"] == blocks * seg_count * seg_beats * ci
-    assert counts.glb_accesses["ofmap"] == blocks * seg_count * seg_beats
+    beats = sum(
+        beats_of(config, address + block * block_stride + seg * seg_stride, seg_words)
+        for block in range(blocks)
+        for seg in range(seg_count)
+    )
+    assert counts.dram_write_bytes["ofmap"] == beats * config.bus_bytes
+    assert counts.glb_accesses["ofmap"] == blocks * seg_count * seg_words
 
 
 def test_layers_keep_their_counts():
@@ -358,6 +491,7 @@ def test_layers_keep_their_counts():
     assert first.dram_read_bytes == {"program": 2 * COMMAND_BYTES, "ifmap": 9 * ODD.in_channels}
     block = ODD.in_channels * ODD.out_channels
     assert second.dram_read_bytes == {"program": 2 * COMMAND_BYTES, "wgt": 2 * block}
+    assert second.dram_write_bytes == {"record": RECORD_BYTES}
     assert second.spad_accesses == {"wgt": 2 * block}
 
 
@@ -385,6 +519,7 @@ def test_program_errors():
     b.add(Opcode.CHECK, hash=ODD.hash)
     b.run()
     refused(b, "unknown opcode 0", end=False)
+    b = bench(ODD, 1, fenced=False)
     b.code = [assemble(Opcode.LAYER)] * (CODE_BYTES // COMMAND_BYTES)
     refused(b, "runs out of DRAM", end=False)
 
@@ -397,7 +532,7 @@ def test_wait_for_ever():
     b.fill_ifmap(3, post=1 << Semaphore.IFMAP_FULL)
     b.fill_wgt(1)
     b.conv(3, wait=1 << Semaphore.IFMAP_FULL)
-    refused(b, "waits for IFMAP_FULL for ever")  # LAYER cleared it
+    refused(b, "waits for IFMAP_FULL for ever")  # a program begins with all of them at 0
 
 
 def test_reads_of_what_was_never_written():
@@ -424,14 +559,19 @@ def test_reads_of_what_was_never_written():
     b.drain(3, ofmap_base=2)
     b.store(4, ofmap_base=2)
     refused(b, "ofmap words that were never written")
-    for opcode, more, buffer in (
-        (Opcode.DEPTHWISE, dict(ci_last=1), "dw_wgt"),
-        (Opcode.ELEMENTWISE, dict(num_s=2), "lut"),
-    ):
-        b = bench(ODD, 1)
-        b.fill_ifmap(30)
-        b.add(opcode, **b.one_tap(3, **more))
-        refused(b, f"{buffer} words that were never written")
+    b = bench(ODD, 1)
+    b.fill_ifmap(30)
+    b.add(Opcode.DEPTHWISE, **b.one_tap(3, ci_last=1))
+    refused(b, "dw_wgt words that were never written")
+    b = conv_ready()
+    b.fill_param()
+    b.conv(3)
+    b.drain(3, add=1)
+    refused(b, "table words that were never written")
+    b.code = b.code[:-2]
+    b.fill(LoadTarget.TABLE, np.zeros(512, np.int32))
+    b.drain(3, add=1, residual=1)
+    refused(b, "residual words that were never written")
 
 
 def test_lanes_beyond_the_last_pixel_read_nothing():
@@ -469,17 +609,17 @@ def test_conv_that_does_not_fit(fields, match):
 def test_other_commands_that_do_not_fit():
     def load(match, **fields):
         b = bench(ODD, 1)
-        whole = dict(num_blocks=1, num_rows=1, num_cols=2, seg_beats=2, seg_count=1, dma_blocks=1)
+        whole = dict(num_blocks=1, num_rows=1, num_cols=2, seg_words=2, seg_count=1, dma_blocks=1)
         whole |= dict(stride_h=1, stride_w=1, inc_col=b.glb(1), inc_col_wrap=b.glb(1))
         b.add(Opcode.LOAD_IFMAP, **(whole | fields))
         refused(b, match)
 
     load("writes ifmap words 299 to 300 of 300", glb_base=99 | 2 << 16)
-    load("moves 3 beats, but writes 1x2 words", seg_beats=3)
-    load("reads DRAM bytes", dram_addr=1 << 20)
-    load("reads DRAM bytes", dram_addr=4)
+    load("moves 3 words, but writes 1x2 words", seg_words=3)
+    load("reads dram bytes", dram_addr=1 << 20)
+    load("reads dram bytes", dram_addr=4)
     load("num_blocks must be at least 1", num_blocks=0)
-    load("writes blocks of 0x2 words", num_rows=0, seg_beats=0)
+    load("writes blocks of 0x2 words", num_rows=0, seg_words=0)
 
     def linear(match, **fields):
         b = bench(ODD, 1)
@@ -488,9 +628,23 @@ def test_other_commands_that_do_not_fit():
 
     linear("num_beats must be at least 1", num_beats=0)
     linear("has no target 9", target=9)
-    linear("dw_wgt words to 65 of 64", word_addr=64)
-    linear("not whole words of 16", target=LoadTarget.WGT)
-    linear("tables are loaded whole", target=LoadTarget.LUT)
+    linear("dw_wgt words to 65 of 64", beat_addr=64)
+    linear("are not whole blocks", target=LoadTarget.WGT)
+    linear("tables are loaded whole", target=LoadTarget.TABLE)
+    linear("reads beats from 0x4", dram_addr=4)
+    linear("reads beats from 0x80000000", dram_addr=CHIP_BASE)
+
+    def residual(match, **fields):
+        b = bench(ODD, 1)
+        whole = dict(num_pixels=4, seg_words=2, seg_count=2, dma_blocks=1)
+        b.add(Opcode.LOAD_RESIDUAL, **(whole | fields))
+        refused(b, match)
+
+    residual("5 pixels are not 2 segments of 2", num_pixels=5)
+    residual("residual pixels to 65", pixel_base=61)
+    residual("3 blocks", dma_blocks=3)
+    residual("dma_blocks must be at least 1", dma_blocks=0)
+    residual("reads chip bytes", dram_addr=CHIP_BASE)  # ODD has none
 
     def drain(match, num_pixels=3, **fields):
         b = bench(ODD, 1)
@@ -517,16 +671,11 @@ def test_other_commands_that_do_not_fit():
     b.conv(3)
     b.drain(3)
     b.store(3, dram_addr=1 << 20)
-    refused(b, "writes DRAM bytes")
+    refused(b, "writes dram bytes")
 
-    for opcode, fields, match in (
-        (Opcode.DEPTHWISE, dict(num_c=2), "takes one channel block"),
-        (Opcode.ELEMENTWISE, dict(num_s=1), "needs num_c = num_r = 1, num_s = 2"),
-        (Opcode.ELEMENTWISE, dict(num_s=2, in_zp=1), "in_zp = 0"),
-    ):
-        b = conv_ready()
-        b.add(opcode, **b.one_tap(3, **fields))
-        refused(b, match)
+    b = conv_ready()
+    b.add(Opcode.DEPTHWISE, **b.one_tap(3, num_c=2))
+    refused(b, "takes one channel block")
 
 
 def test_commands_for_another_configuration():
