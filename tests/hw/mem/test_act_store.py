@@ -124,18 +124,19 @@ def test_beats_in_order(config, eighths, backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(("beats", "eighths"), [(5, 6), (1, 0), (2, 0), (3, 3)])
 @pytest.mark.parametrize("config", [WIDE, QUAD], ids=lambda c: c.name)
-def test_not_idle_before_the_last_beat(config, backend):
+def test_not_idle_before_the_last_beat(config, beats, eighths, backend):
     """From the clock behind a segment until its last beat is taken, the store is not idle."""
     rng = random.Random(7)
     vectors, table = fill(config, rng, 8, config.chip_words)
-    vectors += [dict(w_en=0, push=1, segment=segment(config, 2, 5)), dict(push=0)]
+    vectors += [dict(w_en=0, push=1, segment=segment(config, 2, beats)), dict(push=0)]
     vectors += [dict(push=0)] * 150
-    dut = ActBench(config, seed=3, eighths=6)
+    dut = ActBench(config, seed=3, eighths=eighths)
     results = run_vectors(dut, vectors, ["asked", "came", "data", "idle"], backend=backend)
     [asked] = [n for n, r in enumerate(results) if r["asked"]]
     came = [n for n, r in enumerate(results) if r["came"]]
-    assert [results[n]["data"] for n in came] == table[2:7]
+    assert [results[n]["data"] for n in came] == table[2 : 2 + beats]
     assert [r["idle"] for r in results] == [
         int(not asked < n <= came[-1]) for n in range(len(results))
     ]
