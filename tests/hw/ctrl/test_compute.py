@@ -1,0 +1,468 @@
+"""Compute unit and its control behind a queue of commands: issues clock by clock, and psums."""
+
+import dataclasses
+import random
+
+import numpy as np
+import pytest
+from amaranth import *
+from amaranth.lib import stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.wiring import In, Out
+from testconfigs import ODD, WIDE
+
+from skimp.config import CHAIN
+from skimp.configs import PRESETS
+from skimp.ctrl.compute import MIN_PASS, ComputeControl, IssueLayout
+from skimp.ctrl.compute_unit import ComputeUnit
+from skimp.ctrl.decode import COMMAND_BITS
+from skimp.isa import LoadTarget, Opcode, assemble, glb_address
+from skimp_sim.bench.vectors import flat_ports, run_vectors
+from skimp_sim.golden.arithmetic import wrap_int32
+
+QUEUE = 128
+PLENTY = dict(
+    psum_depth=12, psum_slots=4, wgt_depth=40, dw_wgt_depth=64, ifmap_depth=200, ofmap_depth=96
+)
+ONE = dataclasses.replace(PRESETS["tiny"], name="one", bus_words=1, drain_pixels=1, **PLENTY)
+THREE = dataclasses.replace(ODD, name="three", out_channels=8, **PLENTY)
+PAIRS = dataclasses.replace(WIDE, name="pairs", **PLENTY)
+SIX = dataclasses.replace(ODD, name="six", pixels=6, **PLENTY)
+VERILOG = pytest.mark.verilog
+CONTROLS = [
+    pytest.param(ONE, "pysim", id="one-pysim"),
+    *(
+        pytest.param(config, "verilator", id=f"{config.name}-verilator", marks=VERILOG)
+        for config in (THREE, SIX)
+    ),
+]
+UNITS = [
+    pytest.param(ONE, "pysim", id="one-pysim"),
+    *(
+        pytest.param(config, "verilator", id=f"{config.name}-verilator", marks=VERILOG)
+        for config in (THREE, PAIRS)
+    ),
+]
+
+
+class Queued(wiring.Component):
+    """A unit with a queue of commands; all its other ports are those of the unit."""
+
+    def __init__(self, unit):
+        self._unit = unit
+        members = dict(unit.signature.members)
+        members["command"] = In(stream.Signature(COMMAND_BITS))
+        super().__init__(members | {"offered": Out(1)})
+
+    def elaborate(self, platform):
+        m = Module()
+        m.submodules.unit = unit = self._unit
+        m.submodules.queue = queue = SyncFIFOBuffered(width=COMMAND_BITS, depth=QUEUE)
+        m.d.comb += [
+            queue.w_data.eq(self.command.payload),
+            queue.w_en.eq(self.command.valid),
+            self.command.ready.eq(queue.w_rdy),
+            unit.command.payload.eq(queue.r_data),
+            unit.command.valid.eq(queue.r_rdy),
+            queue.r_en.eq(unit.command.ready),
+            self.offered.eq(queue.r_rdy),
+        ]
+        ours = {path: value for path, _, value in self.signature.flatten(self)}
+        for path, member, value in unit.signature.flatten(unit):
+            if path[0] != "command":
+                out = member.flow == Out
+                m.d.comb += ours[path].eq(value) if out else value.eq(ours[path])
+        return m
+
+
+class Job:
+    """A command, and what follows from its fields.
+
+    `taps` holds the flat word of each tap for pixel 0, `pixels` what every pixel adds to that.
+    """
+
+    def __init__(self, config, pick, opcode, *, groups=None, taps=None, **fields):
+        self.config, self.opcode = config, opcode
+        groups = groups or pick.choice([1, 1, 2, MIN_PASS - 1, MIN_PASS, MIN_PASS + 1, 12])
+        num_pixels = groups * config.pixels - pick.randrange(config.pixels)
+        self.conv = opcode is Opcode.CONV
+        num_c = pick.choice([1, 1, 2, 3]) if self.conv else 1
+        num_r, num_s = pick.randint(1, 3), pick.randint(1, 3)
+        if taps:
+            num_c, num_r, num_s = 1, 1, taps
+        stride_h, stride_w = pick.randint(1, 2), pick.randint(1, 2)
+        tile_q, row_step = pick.choice([1, 2, 5, 7, 30, num_pixels]), pick.randint(0, 2)
+        words = config.pixels * config.ifmap_depth
+        plane = pick.randint(1, words // 40 + 1)
+        pitch = tile_q + row_step * config.pixels
+        offsets = np.array(
+            [
+                (c * stride_h * stride_w + r % stride_h * stride_w + s % stride_w) * plane
+                + r // stride_h * pitch
+                + s // stride_w
+                for c in range(num_c)
+                for r in range(num_r)
+                for s in range(num_s)
+            ]
+        )
+        f = np.arange(num_pixels)
+        px = config.pixels
+        self.pixels = f % px + px * (f // px + f // tile_q * row_step)
+        base = pick.randint(0, max(0, words - 1 - int(offsets.max() + self.pixels.max())))
+        self.inside = base + offsets.max() + self.pixels.max() < words
+        self.taps = base + offsets
+        wgt_depth = config.wgt_depth if self.conv else config.dw_wgt_depth
+        glb = lambda word: glb_address(int(word), px)
+        kind = dict(co_valid=pick.randint(1, config.out_channels), first=pick.randrange(2))
+        if not self.conv:
+            kind = dict(max_mode=pick.randrange(2), unit_wgt=pick.randrange(2))
+        self.fields = dict(
+            tile_q=tile_q, num_pixels=num_pixels, num_groups=groups, row_step=row_step,
+            ifmap_base=glb(base), inc_s=glb(plane), inc_s_wrap=glb(1 - (stride_w - 1) * plane),
+            inc_r=glb(stride_w * plane),
+            inc_r_wrap=glb(pitch - (stride_h - 1) * stride_w * plane),
+            inc_c=glb(stride_h * stride_w * plane), num_r=num_r, num_s=num_s, num_c=num_c,
+            stride_h=stride_h, stride_w=stride_w, psum_slot=pick.randrange(config.psum_slots),
+            in_zp=pick.choice([-128, 127, 0, pick.randint(-128, 127)]),
+            ci_last=pick.randint(1, config.in_channels),
+            wgt_base=pick.randint(0, wgt_depth - len(offsets)), post=pick.getrandbits(16) | 1,
+        ) | kind | fields  # fmt: skip
+        self.payload = int.from_bytes(assemble(opcode, **self.fields), "little")
+        self.per_block = num_r * num_s
+
+    def __getattr__(self, name):
+        try:
+            return self.fields[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    @property
+    def clocks(self):
+        if self.conv:
+            return len(self.taps) * max(self.num_groups, MIN_PASS)
+        return len(self.taps) * self.num_groups
+
+    def issues(self):
+        """Return (tap, group or None) clock by clock; None: the rest of a short pass."""
+        groups = range(self.num_groups)
+        if not self.conv:
+            return [(tap, group) for group in groups for tap in range(len(self.taps))]
+        length = max(self.num_groups, MIN_PASS)
+        return [
+            (tap, g if g < self.num_groups else None)
+            for tap in range(len(self.taps))
+            for g in range(length)
+        ]
+
+    def real(self, tap):
+        """Channels that are real in the channel block of a tap."""
+        last = tap // self.per_block == self.num_c - 1
+        return self.ci_last if last else self.config.in_channels
+
+    def macs(self):
+        """MACs that one activation takes part in, as the counter sees it."""
+        if self.conv:
+            return self.co_valid
+        return int(not (self.max_mode or self.unit_wgt))
+
+
+def random_job(config, pick, **fields):
+    while True:
+        opcode = pick.choice([Opcode.CONV, Opcode.CONV, Opcode.DEPTHWISE])
+        job = Job(config, pick, opcode, **fields)
+        if job.inside:
+            return job
+
+
+def queue_up(jobs, gaps=()):
+    """Vectors that queue jobs, one a clock but for the gaps in front of some."""
+    vectors = []
+    for n, job in enumerate(jobs):
+        vectors += [dict(command__valid=0)] * (gaps[n] if n < len(gaps) else 0)
+        vectors.append(dict(command__valid=1, command__payload=job.payload))
+    vectors.append(dict(command__valid=0))
+    return vectors
+
+
+class Trace:
+    """What a control issued, checked against the jobs it was given."""
+
+    def __init__(self, config, jobs, *, flight, backend, gaps=(), where=""):
+        self.config, self.jobs, self.flight, self.where = config, jobs, flight, where
+        self.control = ComputeControl(config, flight_cycles=flight)
+        dut = Queued(self.control)
+        rows = [f"row__{i}" for i in range(config.pixels)]
+        vectors = queue_up(jobs, gaps)
+        clocks = sum(job.clocks + flight + 30 for job in jobs) + 200
+        vectors += [{}] * clocks
+        outputs = ["issue", "bank", "lane_en", "in_zp", "ci_en", "macs_per_act", "post", "idle"]
+        outputs += ["waiting", "offered", *rows]
+        self.results = run_vectors(dut, vectors, outputs, backend=backend)
+        layout = IssueLayout(config)
+        for r in self.results:
+            for name, field in layout:
+                r[name] = r["issue"] >> field.offset & (1 << field.width) - 1
+        self.check_issues()
+        self.check_weights()
+        self.check_ends()
+
+    def check_issues(self):
+        px = self.config.pixels
+        active = [n for n, r in enumerate(self.results) if r["conv"] or r["dw"]]
+        self.spans = []
+        clock = 0
+        for number, job in enumerate(self.jobs):
+            where = f"{self.where} command {number}"
+            start = next((n for n in active if n >= clock), None)
+            assert start is not None, f"{where} never starts"
+            for n, (tap, group) in enumerate(job.issues(), start):
+                r = self.results[n]
+                here = f"{where} clock {n} tap {tap} group {group}"
+                working = group is not None
+                assert (r["conv"], r["dw"]) == (job.conv & working, (not job.conv) & working), here
+                if not working:
+                    assert r["lane_en"] == 0, here
+                    continue
+                first_pixel = group * px
+                lanes = min(px, job.num_pixels - first_pixel)
+                assert r["lane_en"] == (1 << lanes) - 1, here
+                for i in range(lanes):
+                    word = r[f"row__{i}"] * px + (r["bank"] + i) % px
+                    assert word == job.taps[tap] + job.pixels[first_pixel + i], f"{here} lane {i}"
+                assert r["in_zp"] == job.in_zp & 0xFF, here
+                assert r["ci_en"] == (1 << job.real(tap)) - 1, here
+                assert r["macs_per_act"] == job.macs(), here
+                assert (r["group"], r["slot"]) == (group, job.psum_slot), here
+                if job.conv:
+                    assert r["swap"] == (group == 0), here
+                    assert r["first"] == (job.first and tap == 0), here
+                else:
+                    last = len(job.taps) - 1
+                    assert (r["first"], r["last"]) == (tap == 0, tap == last), here
+                    assert (r["max_mode"], r["unit_wgt"]) == (job.max_mode, job.unit_wgt), here
+                    assert r["wgt_addr"] == job.wgt_base + tap, here
+            self.spans.append((start, n))
+            clock = n + 1
+        assert not [n for n in active if n >= clock], f"{self.where}: more than was asked for"
+
+    def check_weights(self):
+        """Reads are CHAIN clocks apart, each behind the swap of the one before; swaps get theirs."""
+        blocks = iter(
+            job.wgt_base + tap for job in self.jobs if job.conv for tap in range(len(job.taps))
+        )
+        read_at, waiting = -CHAIN, None
+        for n, r in enumerate(self.results):
+            if r["conv"] and r["swap"]:
+                assert waiting == next(blocks), f"{self.where} clock {n}: wrong weights"
+                waiting = None
+            if r["wgt_read"]:
+                assert n - read_at >= CHAIN, f"{self.where} clock {n}: read too soon"
+                assert waiting is None, f"{self.where} clock {n}: weights are lost"
+                read_at, waiting = n, r["wgt_addr"]
+        assert next(blocks, None) is None and waiting is None, self.where
+
+    def check_ends(self):
+        # `issue` is one clock behind what counts flight_cycles.
+        posts = [(n, r["post"]) for n, r in enumerate(self.results) if r["post"]]
+        assert posts == [
+            (end + self.flight - 1, job.post)
+            for (_, end), job in zip(self.spans, self.jobs)
+            if job.post
+        ], self.where
+        busy = {n for n, r in enumerate(self.results) if r["offered"]}
+        working = set(busy)
+        for start, end in self.spans:
+            working |= set(range(start - 1, end))
+            busy |= set(range(start - 1, end + self.flight))
+        assert not [n for n in sorted(busy) if self.results[n]["idle"]], f"{self.where}: idle"
+        assert not [n for n in sorted(working) if self.results[n]["waiting"]], self.where
+        assert self.results[-1]["idle"] and self.results[-1]["waiting"], self.where
+
+    def lost(self, n):
+        """Clocks between command n and the one before it."""
+        return self.spans[n][0] - self.spans[n - 1][1] - 1
+
+
+@pytest.mark.parametrize("gappy", [False, True])
+@pytest.mark.parametrize(("config", "backend"), CONTROLS)
+def test_issues(config, backend, gappy):
+    """Any commands in a row; another unit starts when nothing is under way any more."""
+    for seed in range(3 if backend == "verilator" else 1):
+        pick = random.Random(400 + seed)
+        where = f"seed {400 + seed}"
+        jobs = [random_job(config, pick) for _ in range(40)]
+        gaps = [pick.choice([0, 0, 3, 40, 120]) if gappy else 0 for _ in jobs]
+        trace = Trace(config, jobs, flight=17, backend=backend, gaps=gaps, where=where)
+        for n, (before, job) in enumerate(zip(jobs, jobs[1:]), 1):
+            if before.conv != job.conv:
+                assert trace.lost(n) >= trace.flight, f"{where} command {n} comes too soon"
+
+
+@pytest.mark.parametrize("opcode", [Opcode.CONV, Opcode.DEPTHWISE])
+@pytest.mark.parametrize(("config", "backend"), CONTROLS)
+def test_clocks_between_commands(config, backend, opcode):
+    """One clock, if the second command came prepare_cycles before the first one ended.
+
+    Behind a last pass of MIN_PASS clocks it is two: the registers of the weights are free one clock
+    into that pass, and take CHAIN clocks.
+    """
+    pick = random.Random(9)
+    enough = max(MIN_PASS, config.pixels + 2) + 2
+    shapes = [(1, enough), (1, enough), (1, enough + 1), (12, 2), (12, 1), (12, 3), (9, 2), (12, 1)]
+    if opcode is Opcode.CONV:
+        shapes = [(12, 1), (12, 1), (enough, 1), (9, 2), (9, 9), (1, 2), (8, 2), (1, 3), (12, 1)]
+    jobs = []
+    for groups, taps in shapes:
+        job = Job(config, pick, opcode, groups=groups, taps=taps)
+        while not job.inside:
+            job = Job(config, pick, opcode, groups=groups, taps=taps)
+        assert job.clocks >= enough
+        jobs.append(job)
+    trace = Trace(config, jobs, flight=17, backend=backend)
+    assert trace.control.prepare_cycles == enough
+    lost = [trace.lost(n) for n in range(1, len(jobs))]
+    short = [job.conv and job.num_groups <= MIN_PASS for job in jobs[:-1]]
+    assert lost == [2 if is_short else 1 for is_short in short]
+
+
+@pytest.mark.parametrize(("config", "backend"), CONTROLS)
+def test_shortest_commands(config, backend):
+    """One group and one tap each, of either unit: prepared one behind the other."""
+    pick = random.Random(12)
+    order = [Opcode.CONV] * 6 + [Opcode.DEPTHWISE] * 6 + [Opcode.CONV, Opcode.DEPTHWISE] * 3
+    jobs = [Job(config, pick, opcode, groups=1, taps=1) for opcode in order]
+    trace = Trace(config, jobs, flight=17, backend=backend)
+    for n, (before, job) in enumerate(zip(jobs, jobs[1:]), 1):
+        start_to_start = trace.spans[n][0] - trace.spans[n - 1][0]
+        if before.opcode == job.opcode:
+            assert start_to_start <= trace.control.prepare_cycles + 2, f"command {n}"
+
+
+class Memories:
+    """Noise for all memories of a compute unit, and the vectors that write it."""
+
+    def __init__(self, config, rng):
+        self.config = cfg = config
+        ci, co = cfg.in_channels, cfg.out_channels
+        self.ifmap = rng.integers(-128, 128, (cfg.pixels * cfg.ifmap_depth, ci))
+        for value in (-128, 0, 127):  # zero points of many commands
+            self.ifmap[rng.random(self.ifmap.shape) < 0.1] = value
+        self.wgt = rng.integers(-127, 128, (cfg.wgt_depth, co, ci))
+        self.wgt[rng.random(cfg.wgt_depth) < 0.2] = 127
+        self.dw_wgt = rng.integers(-127, 128, (cfg.dw_wgt_depth, ci))
+        self.vectors = []
+        for n, word in enumerate(self.ifmap):
+            row, bank = divmod(n, cfg.pixels)
+            self._add(glb_w_count=1, glb_w_row=row, glb_w_bank=bank, glb_w_data__0=pack(word, 8))
+        # [block, co, chain, slice]: a slice of all chains is read at once.
+        slices = self.wgt.reshape(cfg.wgt_depth, co, ci // CHAIN, CHAIN).transpose(0, 3, 1, 2)
+        self._linear(LoadTarget.WGT, slices)
+        self._linear(LoadTarget.DW_WGT, self.dw_wgt)
+
+    def _add(self, **inputs):
+        self.vectors.append(dict(glb_w_count=0, lin_w_en=0, command__valid=0) | inputs)
+
+    def _linear(self, target, values):
+        data = values.astype(np.int8).tobytes()
+        size = self.config.bus_bytes
+        for n in range(len(data) // size):
+            beat = int.from_bytes(data[n * size : (n + 1) * size], "little")
+            self._add(lin_w_en=1, lin_w_target=int(target), lin_w_addr=n, lin_w_data=beat)
+
+    def psums(self, job, before):
+        """Return psums [num_pixels, out_channels] that a job leaves, and the MACs it gates."""
+        cfg = self.config
+        acts = self.ifmap[job.taps[:, None] + job.pixels] - job.in_zp  # [tap, pixel, ci]
+        weights = slice(job.wgt_base, job.wgt_base + len(job.taps))
+        if job.conv:
+            sums = np.einsum("tpi,tki->pk", acts, self.wgt[weights])
+            if not job.first:
+                sums = wrap_int32(sums + before[: job.num_pixels])
+        else:
+            wgt = 1 if job.unit_wgt else self.dw_wgt[weights][:, None]
+            sums = np.zeros((job.num_pixels, cfg.out_channels), int)
+            total = np.maximum(acts.max(axis=0), 0) if job.max_mode else (acts * wgt).sum(axis=0)
+            sums[:, : cfg.in_channels] = total
+        real = np.array([job.real(tap) for tap in range(len(job.taps))])
+        counted = np.arange(cfg.in_channels) < real[:, None, None]
+        return sums, job.macs() * int(((acts == 0) & counted).sum())
+
+
+def pack(values, bits):
+    return sum((int(v) & (1 << bits) - 1) << bits * k for k, v in enumerate(values))
+
+
+def unpack(bits, count):
+    words = [bits >> 32 * k & 0xFFFFFFFF for k in range(count)]
+    return [word - (word >> 31 << 32) for word in words]
+
+
+@pytest.mark.parametrize(("config", "backend"), UNITS)
+def test_psums(config, backend):
+    """Every command's psums are read from the clock of its post on, the last ones first.
+
+    The slots take turns, so that nobody writes what is read; CONV follows DEPTHWISE and the other
+    way round, and adds to what either left.
+    """
+    num_jobs = 60 if backend == "verilator" else 16
+    for seed in range(2 if backend == "verilator" else 1):
+        where = f"seed {500 + seed}"
+        pick, rng = random.Random(500 + seed), np.random.default_rng(500 + seed)
+        memories = Memories(config, rng)
+        unit = ComputeUnit(config)
+        dut = Queued(unit)
+        jobs = []
+        while len(jobs) < num_jobs:
+            slot = len(jobs) % config.psum_slots
+            if len(jobs) < config.psum_slots:  # there is something to add to
+                job = Job(config, pick, Opcode.CONV, groups=12, psum_slot=slot, first=1)
+            else:
+                job = random_job(config, pick, psum_slot=slot)
+            if not job.inside or job.clocks < 12:
+                continue  # a slot is read before its turn comes again
+            jobs.append(job)
+        start = len(memories.vectors)
+        vectors = memories.vectors + queue_up(jobs)
+        vectors[start]["lin_w_en"] = vectors[start]["glb_w_count"] = 0
+        vectors += [{} for _ in range(sum(job.clocks + 60 for job in jobs) + 100)]
+        psums = [f"psum__{i}" for i in range(config.pixels)]
+        assert set(psums) <= set(flat_ports(dut))
+        outputs = ["post", "idle", "inc_array", "inc_depthwise", "inc_macs_gated"]
+        first_run = run_vectors(Queued(ComputeUnit(config)), vectors, outputs, backend=backend)
+        posts = [n for n, r in enumerate(first_run) if r["post"]]
+        assert [first_run[n]["post"] for n in posts] == [job.post for job in jobs], where
+
+        reads = {}
+        for post, job in zip(posts, jobs):
+            for n, group in enumerate(reversed(range(job.num_groups)), post):
+                assert n not in reads
+                reads[n] = (job, group)
+        for n in range(start, len(vectors)):
+            vectors[n]["psum_rd_en"] = 0
+        for n, (job, group) in reads.items():
+            vectors[n] |= dict(
+                psum_rd_en=(1 << config.pixels) - 1, psum_rd_slot=job.psum_slot, psum_rd_addr=group
+            )
+        results = run_vectors(dut, vectors, [*outputs, *psums], backend=backend)
+        want, gated = {}, 0
+        state = np.zeros((config.psum_slots, config.tile_pixels, config.out_channels), int)
+        for job in jobs:
+            want[job], gates = memories.psums(job, state[job.psum_slot])
+            state[job.psum_slot, : job.num_pixels] = want[job]
+            if job.fields.get("first", 1):  # idle lanes of the last group start at 0 like the rest
+                state[job.psum_slot, job.num_pixels : job.num_groups * config.pixels] = 0
+            gated += gates
+        for n, (job, group) in reads.items():
+            got = results[n + unit.psum_read_latency]
+            for i in range(config.pixels):
+                f = group * config.pixels + i
+                if f < job.num_pixels:
+                    here = f"{where} command {jobs.index(job)} pixel {f}"
+                    assert unpack(got[f"psum__{i}"], config.out_channels) == list(want[job][f]), (
+                        here
+                    )
+        for name, conv in (("inc_array", True), ("inc_depthwise", False)):
+            total = sum(len(j.taps) * j.num_groups for j in jobs if j.conv == conv)
+            assert sum(r[name] for r in results) == total, where
+        assert sum(r["inc_macs_gated"] for r in results) == gated, where
+        assert results[-1]["idle"] and not results[posts[-1] - 1]["idle"], where
