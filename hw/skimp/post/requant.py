@@ -14,6 +14,9 @@ __all__ = ["MULT_CYCLES", "Requant", "RequantControl", "RequantLane"]
 MULT_CYCLES = 2
 """Clocks from a sum to the moment its multiplier is taken."""
 
+_LOWEST = 23
+"""Lowest bit of a product that rounding looks at: it goes down 31 - MAX_SHIFT places at least."""
+
 
 class RequantControl(data.Struct):
     """What all channels of a pixel share: rounding, zero point, range."""
@@ -22,7 +25,6 @@ class RequantControl(data.Struct):
     out_zp: signed(8)
     act_min: signed(8)
     act_max: signed(8)
-
 
 
 class RequantLane(wiring.Component):
@@ -78,23 +80,21 @@ class RequantLane(wiring.Component):
         def shift_at(stage):
             return shifts[stage - 1]
 
-        away = is_mode(1, Rounding.AWAY)
-
-        # Stage 1: bias; average pools work on magnitudes.
-        magnitude = Signal(signed(33))
+        # Stage 1: bias; average pools work on magnitudes. A carry in makes -x of ~x.
         s1_x = Signal(signed(32), reset_less=True)
         s1_negative = Signal(reset_less=True)
-        m.d.comb += magnitude.eq(Mux(away & (self.acc < 0), -self.acc, self.acc))
+        negative = Signal()
+        m.d.comb += negative.eq(is_mode(1, Rounding.AWAY) & self.acc[31])
         m.d.sync += [
-            s1_x.eq(magnitude[:32].as_signed() + self.bias),
-            s1_negative.eq(away & (self.acc < 0)),
+            s1_x.eq(_add(self.acc.as_unsigned() ^ negative.replicate(32), self.bias, negative)),
+            s1_negative.eq(negative),
         ]
 
         # Stage 2: left shift (int32 wraps), only where rounding is double.
         left = Signal(range(MAX_SHIFT + 1))
         s2_x = Signal(signed(32), reset_less=True)
-        shift = shift_at(2)
-        m.d.comb += left.eq(Mux(is_mode(2, Rounding.DOUBLE) & (shift > 0), shift, 0))
+        with m.If(is_mode(2, Rounding.DOUBLE) & ~shift_at(2)[-1]):
+            m.d.comb += left.eq(shift_at(2))
         m.d.sync += s2_x.eq(s1_x << left)
 
         # Stages 3 and 4: product from two halves of the multiplier.
@@ -108,58 +108,71 @@ class RequantLane(wiring.Component):
         ]
 
         # Stage 5: what is added before the first shift: half of 2^31 (one less below 0, because
-        # the division truncates), half of the last place kept, or nothing.
-        total_shift = Signal(6)  # 31 - shift of the single roundings: 24 to 62
-        s5_sum = Signal(signed(64), reset_less=True)
-        half = Signal(signed(64))
-        m.d.comb += [
-            total_shift.eq(31 - shift_at(5)),
-            half.eq(1 << (total_shift - 1)[:6]),
-        ]
-        with m.Switch(at(5).mode):
+        # the division truncates), half of the last place kept, or nothing. Truncating
+        # (p + nudge) / 2^31 = floor((p + nudge + (2^31 - 1 where it is negative)) / 2^31); below 0
+        # both constants make 2^30 + ... exactly 2^30. Bits below any half are never looked at.
+        half = Signal(39)
+        half_d = Signal(39, reset_less=True)
+        s5_sum = Signal(signed(41), reset_less=True)  # in units of 2^23
+        with m.Switch(at(4).mode):
             with m.Case(Rounding.DOUBLE):
-                # Truncating (p + nudge) / 2^31 = floor((p + nudge + (2^31 - 1 where it is
-                # negative)) / 2^31); below 0 both constants make 2^30 + ... exactly 2^30.
-                m.d.sync += s5_sum.eq(s4_product + (1 << 30))
+                m.d.comb += half.eq(1 << (30 - _LOWEST))
             with m.Case(Rounding.SINGLE):
-                m.d.sync += s5_sum.eq(s4_product + half)
-            with m.Default():
-                m.d.sync += s5_sum.eq(s4_product)
+                for k in range(39):
+                    m.d.comb += half[k].eq(shift_at(4) == 30 - _LOWEST - k)
+        m.d.sync += [half_d.eq(half), s5_sum.eq(s4_product[_LOWEST:].as_signed() + half_d)]
 
-        # Stage 6: first shift; at least 24 bits.
+        # Stages 6 and 7: the product goes down 31 - shift places, or 31 where rounding is double:
+        # first 24 to 31 of them, then the rest, which for a double rounding is the second one,
+        # half away from zero.
         s6_x = Signal(signed(40), reset_less=True)
-        s6_shift = Signal(6)
-        m.d.comb += s6_shift.eq(Mux(is_mode(6, Rounding.DOUBLE), 31, 31 - shift_at(6)))
-        m.d.sync += s6_x.eq(s5_sum >> s6_shift)
-
-        # Stage 7: rounding right shift of the double rounding, half away from zero.
+        s6_shift = Signal(3)
+        to_31 = is_mode(6, Rounding.DOUBLE) | shift_at(6)[-1]
+        m.d.comb += s6_shift.eq(~shift_at(6)[:3] | to_31.replicate(3))
+        m.d.sync += s6_x.eq(s5_sum[1:].as_signed() >> s6_shift)
         right = Signal(5)
-        mask = Signal(32)
-        remainder = Signal(32)
-        threshold = Signal(33)
+        below = Signal(30)  # bits below the one that decides
+        decides = Signal()
         s7_x = Signal(signed(40), reset_less=True)
         s7_up = Signal(reset_less=True)
-        m.d.comb += [
-            right.eq(Mux(is_mode(7, Rounding.DOUBLE) & (shift_at(7) < 0), -shift_at(7), 0)),
-            mask.eq((1 << right) - 1),
-            remainder.eq(s6_x[:32] & mask),
-            threshold.eq((mask >> 1) + (s6_x < 0)),
+        with m.If(shift_at(7)[-1]):
+            m.d.comb += right.eq(-shift_at(7))
+        for k in range(len(below)):
+            m.d.comb += below[k].eq(s6_x[k] & (right > k + 1))
+        m.d.comb += decides.eq(Cat(Const(0, 1), s6_x[:31]).bit_select(right, 1))
+        m.d.sync += [
+            s7_x.eq(s6_x >> right),
+            s7_up.eq(decides & (~s6_x[-1] | below.any()) & is_mode(7, Rounding.DOUBLE)),
         ]
-        m.d.sync += [s7_x.eq(s6_x >> right), s7_up.eq(remainder > threshold)]
 
-        # Stage 8: round up, sign back, zero point. Stage 9: clamp.
-        rounded = Signal(signed(41))
+        # Stage 8: round up or sign back (never both), zero point.
         s8_x = Signal(signed(42), reset_less=True)
         s8_negative = delay(m, s1_negative, 6, name="negative", reset_less=True)
-        m.d.comb += rounded.eq(s7_x + (s7_up & is_mode(8, Rounding.DOUBLE)))
-        m.d.sync += s8_x.eq(Mux(s8_negative, -rounded, rounded) + at(8).out_zp)
-        with m.If(s8_x < at(9).act_min):
+        signed_x = Signal(signed(42))
+        m.d.comb += signed_x.eq(Cat(s7_x, s7_x[-1].replicate(2)) ^ s8_negative.replicate(42))
+        m.d.sync += s8_x.eq(_add(signed_x, at(8).out_zp, s7_up | s8_negative))
+
+        # Stage 9: clamp. Beyond 9 bits only the sign counts.
+        near = Signal(signed(9))
+        far, under, over = Signal(), Signal(), Signal()
+        m.d.comb += [
+            near.eq(s8_x[:9]),
+            far.eq(s8_x[-1].replicate(33) != s8_x[8:41]),
+            under.eq(Mux(far, s8_x[-1], near < at(9).act_min)),
+            over.eq(Mux(far, ~s8_x[-1], near > at(9).act_max)),
+        ]
+        with m.If(under):
             m.d.sync += self.ofmap.eq(at(9).act_min)
-        with m.Elif(s8_x > at(9).act_max):
+        with m.Elif(over):
             m.d.sync += self.ofmap.eq(at(9).act_max)
         with m.Else():
-            m.d.sync += self.ofmap.eq(s8_x[:8].as_signed())
+            m.d.sync += self.ofmap.eq(near[:8].as_signed())
         return m
+
+
+def _add(a, b, carry):
+    """Return a + b + carry, as wide as a + b and one bit, in a single carry chain."""
+    return (Cat(Const(1, 1), a).as_signed() + Cat(carry, b).as_signed())[1:].as_signed()
 
 
 class Requant(wiring.Component):
