@@ -71,12 +71,19 @@ def _drain(config: Config) -> DrainUnit:
     return DrainUnit(config, psum_read_latency=PsumSpad.read_latency)
 
 
+def _flight_cycles(config: Config) -> int:
+    unit = ComputeUnit(config)
+    for part in (unit, unit._array, unit._dw, *unit._psums):
+        part._MustUse__silence = True  # only asked for a number
+    return unit.flight_cycles
+
+
 def blocks(config: Config) -> list[Block]:
     """Return the blocks of an accelerator; together they are all of it."""
     cfg = config
     slots = max(2, cfg.drain_pixels)
     tag_bits = 33  # DrainUnit's: two pixel numbers and a bit
-    flight_cycles = ComputeUnit(cfg).flight_cycles
+    flight_cycles = _flight_cycles(cfg)
     chain = PeChain if cfg.packed else PlainChain
     chain_name = "skimp_pe_chain" if cfg.packed else "skimp_plain_chain"
     num_chains = cfg.pixels * (cfg.in_channels // CHAIN) * cfg.out_channels // 2

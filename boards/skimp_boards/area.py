@@ -1,0 +1,209 @@
+"""Area of an accelerator on UltraScale+ without synthesis: counting rules and fitted coefficients.
+
+Memories and slices are counted; logic is a sum of terms (per lane, per bank, per bit of a rotator)
+whose coefficients `python -m skimp_boards.fit_area` takes from synthesised blocks.
+"""
+
+import json
+import math
+from functools import cache
+from pathlib import Path
+
+from skimp.config import CHAIN, Config
+
+__all__ = ["COEFFICIENTS", "KEYS", "block_counts", "estimate", "fixed_area", "memories", "terms"]
+
+COEFFICIENTS = Path(__file__).with_name("area_fit.json")
+KEYS = ("lut", "ff", "dsp", "bram36", "uram")
+
+_TABLE_ENTRIES = 512
+_BRAM_SHAPES = ((72, 512, 2), (36, 1024, 2), (18, 2048, 2), (9, 4096, 2), (4, 8192, 2),
+                (2, 16384, 2), (1, 32768, 2), (36, 512, 1), (18, 1024, 1), (9, 2048, 1),
+                (4, 4096, 1), (2, 8192, 1), (1, 16384, 1))  # fmt: skip
+"""Width, depth, halves of a BRAM36 (UG573)."""
+
+_URAM_BITS, _URAM_DEPTH = 72, 4096
+
+
+def _bram_halves(width: int, depth: int) -> int:
+    """Return the RAMB18s that a memory takes: one shape for all of it, the cheapest."""
+    return min(
+        math.ceil(width / bits) * math.ceil(depth / words) * halves
+        for bits, words, halves in _BRAM_SHAPES
+    )
+
+
+def _urams(width: int, depth: int) -> int:
+    """Return the URAM288s: columns of 72 bits; a narrow last column holds several rows of words."""
+    rows = math.ceil(depth / _URAM_DEPTH)
+    columns, rest = divmod(width, _URAM_BITS)
+    if rest == 0:
+        return columns * rows
+    folds = 2 ** int(math.log2(_URAM_BITS // rest))
+    return columns * rows + math.ceil(rows / folds)
+
+
+def _lutram_luts(width: int, depth: int) -> int:
+    """Return the LUTs of a LUT RAM: eight hold 14 bits of 32 words, or 7 bits of 64."""
+    if depth <= 32:
+        return 8 * math.ceil(width / 14)
+    return 8 * math.ceil(width / 7) * math.ceil(depth / 64)
+
+
+def memories(config: Config) -> dict[str, tuple]:
+    """Return block -> (kind, number of them, bits of a word, words) of one instance of the block."""
+    cfg = config
+    beats = cfg.param_block_beats
+    pixel_ram = ("block", cfg.chip_words * cfg.ofmap_blocks, cfg.word_bits)
+    found = {
+        "wgt_spad": (
+            "ultra" if cfg.wgt_depth * CHAIN >= _URAM_DEPTH else "block",
+            1,
+            8 * cfg.wgt_slice_bytes,
+            CHAIN * cfg.wgt_depth,
+        ),
+        "dw_wgt_spad": ("block", 1, cfg.bus_bits, -(-cfg.dw_wgt_depth // cfg.bus_words)),
+        "ifmap_glb": ("block", cfg.pixels, cfg.word_bits, cfg.ifmap_depth),
+        "param_sets": ("block", 1, cfg.bus_bits, cfg.param_depth * beats),
+        "add_tables": ("block", 2 * cfg.out_channels, 32, _TABLE_ENTRIES // 2),
+        "ofmap": (*pixel_ram, cfg.ofmap_depth // cfg.chip_words),
+        "residual": (*pixel_ram, cfg.ofmap_depth // cfg.chip_words),
+        "psum_spad": (
+            "distributed",
+            getattr(cfg, "psum_slots", 2),
+            32 * cfg.out_channels,
+            cfg.psum_depth,
+        ),
+        "load_unit": (
+            "distributed",
+            cfg.chip_words,
+            cfg.word_bits,
+            max(16, 2 * cfg.burst_beats),
+        ),
+        "linear_unit": (
+            "distributed",
+            1,
+            cfg.bus_bits,
+            _TABLE_ENTRIES // (cfg.bus_bytes // 4),
+        ),
+    }
+    if cfg.act_depth:
+        found["act_store"] = ("ultra", 1, cfg.chip_bits, cfg.act_depth)
+    return found
+
+
+def block_counts(config: Config) -> dict[str, int]:
+    """Return how often the accelerator has each block."""
+    cfg = config
+    slots = max(2, cfg.drain_pixels)
+    names = "pe_chain pe_array depthwise psum_spad wgt_spad dw_wgt_spad ifmap_glb ifmap_feed "
+    names += "compute_control compute_unit requant_lane requant param_sets add_tables drain_unit "
+    names += "ofmap residual load_unit linear_unit store_unit axi_reader axi_writer sequencer csr "
+    names += "core"
+    counts = dict.fromkeys(names.split(), 1)
+    counts["pe_chain"] = cfg.pixels * (cfg.in_channels // CHAIN) * cfg.out_channels // 2
+    counts["psum_spad"] = cfg.pixels
+    counts["requant_lane"] = slots * cfg.out_channels
+    counts["requant"] = slots
+    if cfg.act_depth:
+        counts["act_store"] = 1
+    return counts
+
+
+def _slices(config: Config) -> dict[str, int]:
+    cfg = config
+    counted = json.loads(COEFFICIENTS.read_text())["dsp"] if COEFFICIENTS.is_file() else {}
+    pairs = -(-cfg.pixels // 2) * cfg.in_channels
+    return {
+        "pe_chain": CHAIN * (1 if cfg.packed else 2),
+        "depthwise": pairs * (1 if cfg.packed else 2),
+        "requant_lane": counted.get("requant_lane", 4),
+        "ifmap_feed": counted.get("ifmap_feed", 1),
+    }
+
+
+def terms(config: Config) -> dict[str, tuple[float, ...]]:
+    """Return what the logic of each block grows with; a coefficient belongs to each number."""
+    c = config
+    pixels, ins, outs = c.pixels, c.in_channels, c.out_channels
+    word, bus, chip = c.word_bits, c.bus_bits, c.chip_bits
+    banks, load, steps = c.chip_words, c.load_words, c.drain_pixels
+    slots = getattr(c, "psum_slots", 2)
+    rows = math.ceil(c.act_depth / _URAM_DEPTH) if c.act_depth else 0
+    spad_rows = math.ceil(CHAIN * c.wgt_depth / _URAM_DEPTH)
+    return {
+        "pe_chain": (1,),
+        "pe_array": (pixels * ins, pixels * outs * (ins // CHAIN - 1)),
+        "depthwise": (pixels * ins, ins, 1),
+        "psum_spad": (outs, outs * (slots - 2), 1),
+        "wgt_spad": (c.wgt_slice_bytes * (spad_rows - 1), 1),
+        "dw_wgt_spad": (1,),
+        "ifmap_glb": (word * pixels * (pixels - 1), word * pixels * (load - 1), pixels, 1),
+        "ifmap_feed": (pixels * ins, 1),
+        "compute_control": (pixels, 1),
+        "compute_unit": (pixels * ins, pixels * outs, 1),
+        "requant_lane": (1,),
+        "requant": (1,),
+        "param_sets": (outs, 1),
+        "add_tables": (outs, 1),
+        "drain_unit": (outs * (pixels - steps), outs * steps, outs, 1),
+        "ofmap": (banks * outs * (banks - 1), banks * outs * (steps - 1), banks, 1),
+        "residual": (banks * outs * (load - 1), outs * (banks - 1), banks, 1),
+        "load_unit": (chip * (banks - 1), load * word * (banks - 1), load * word, 1),
+        "linear_unit": (bus, 1),
+        "store_unit": (chip, chip * (c.ofmap_blocks - 1), 1),
+        "axi_reader": (bus, 1),
+        "axi_writer": (bus, 1),
+        "sequencer": (bus, c.queue_depth, 1),
+        "csr": (1,),
+        "core": (pixels, 1),
+        "act_store": (chip, chip * max(0, rows - 1), 1),
+    }
+
+
+def _memory_area(kind: str, number: int, width: int, depth: int) -> dict[str, float]:
+    """Return what memories take, by the shapes that the device has."""
+    if kind == "ultra":
+        return {"uram": number * _urams(width, depth)}
+    if kind == "block":
+        return {"bram36": number * _bram_halves(width, depth) / 2}
+    return {"lut": number * _lutram_luts(width, depth)}
+
+
+@cache
+def _coefficients(changed: float) -> dict:
+    return json.loads(COEFFICIENTS.read_text())["blocks"]
+
+
+def fixed_area(config: Config, block: str) -> dict[str, float]:
+    """Return the counted part of one instance of a block."""
+    area = dict.fromkeys(KEYS, 0)
+    area["dsp"] = _slices(config).get(block, 0)
+    held = memories(config).get(block)
+    if held is not None:
+        area |= _memory_area(*held)
+    return area
+
+
+def estimate(config: Config) -> dict:
+    """Return LUT, FF, DSP48E2, BRAM36 and URAM288 of each block (all instances) and in total.
+
+    Returns
+    -------
+    dict
+        Block name -> {"count", "lut", "ff", "dsp", "bram36", "uram"}; "total" -> the sums.
+    """
+    fitted = _coefficients(COEFFICIENTS.stat().st_mtime)
+    grows = terms(config)
+    found = {}
+    for name, count in block_counts(config).items():
+        area = fixed_area(config, name)
+        for key in ("lut", "ff"):
+            weights = fitted.get(name, {}).get(key, [])
+            area[key] += sum(w * t for w, t in zip(weights, grows[name]))
+        found[name] = {"count": count} | {
+            key: count * (round(value) if key in ("lut", "ff") else value)
+            for key, value in area.items()
+        }
+    found["total"] = {key: sum(block[key] for block in found.values()) for key in KEYS}
+    return found

@@ -1,0 +1,139 @@
+"""Fit the area model to synthesised blocks: `python -m skimp_boards.fit_area`.
+
+Writes area_fit.json: the coefficients, and the synthesised blocks that they come from.
+"""
+
+import json
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from skimp.config import Config, ConfigError
+from skimp.configs import PRESETS
+from skimp_boards.area import COEFFICIENTS, KEYS, fixed_area, terms
+from skimp_boards.synth_blocks import CACHE, synthesise
+
+__all__ = ["SAMPLES", "fit", "fit_terms"]
+
+_LANES = ("pe_array", "depthwise", "ifmap_glb", "ifmap_feed", "compute_control", "compute_unit")
+_LOADS = ("load_unit", "store_unit", "residual", "ofmap", "drain_unit", "psum_spad")
+SAMPLES: dict[str, tuple[Config, tuple[str, ...]]] = {
+    name: (config, only)
+    for name, config, only in (
+        ("tiny", PRESETS["tiny"], ()),
+        ("small", PRESETS["small"], ()),
+        ("zcu104", PRESETS["zcu104"], ()),
+        (
+            "narrow",
+            replace(
+                PRESETS["small"], name="narrow", pixels=2, drain_pixels=1, act_words=2, bus_words=1
+            ),
+            _LANES + _LOADS,
+        ),
+        (
+            "broad",
+            replace(PRESETS["small"], name="broad", pixels=8, out_channels=32, drain_pixels=1),
+            _LANES + _LOADS,
+        ),
+    )
+}
+"""Configurations that the coefficients come from, and which of their blocks (empty: all)."""
+
+
+def fit_terms(rows: np.ndarray, values: np.ndarray) -> list[float]:
+    """Return coefficients, none negative, with the least relative error.
+
+    Coordinate descent: the terms are few, and a solver would be a dependency.
+    """
+    scale = 1 / np.maximum(values, 20.0)
+    a, b = rows * scale[:, None], values * scale
+    reach = np.where(np.abs(a).max(axis=0) > 0, np.abs(a).max(axis=0), 1.0)
+    a = a / reach
+    x = np.zeros(a.shape[1])
+    norm = (a * a).sum(axis=0)
+    for _ in range(20_000):
+        before = x.copy()
+        for k in np.flatnonzero(norm):
+            x[k] = max(0.0, x[k] + a[:, k] @ (b - a @ x) / norm[k])
+        if np.abs(x - before).max() < 1e-9:
+            break
+    return [float(f"{value:.5g}") for value in x / reach]
+
+
+def fit(samples: dict[str, dict], configs: dict[str, Config]) -> dict:
+    """Return block -> {"lut", "ff"} -> coefficients.
+
+    Parameters
+    ----------
+    samples : dict
+        Configuration's name -> block -> what one instance of it takes.
+    configs : dict
+        Configuration's name -> Config.
+    """
+    found = {}
+    for block in sorted({block for sample in samples.values() for block in sample}):
+        having = [name for name, sample in samples.items() if block in sample]
+        rows = np.array([terms(configs[name])[block] for name in having], dtype=float)
+        found[block] = {}
+        for key in ("lut", "ff"):
+            counted = [fixed_area(configs[name], block)[key] for name in having]
+            values = np.array([samples[name][block][key] for name in having], dtype=float)
+            found[block][key] = fit_terms(rows, np.maximum(values - counted, 0))
+    return found
+
+
+@click.command()
+@click.option("--cache", default=str(CACHE), show_default=True, help="Folder of kept results.")
+@click.option("--output", default=str(COEFFICIENTS), show_default=True, help="File to write.")
+@click.option("--sample", "chosen", multiple=True, help="Only this configuration; repeatable.")
+def main(cache, output, chosen):
+    """Synthesise the sample configurations and fit the coefficients of the area model."""
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description:>24}"), BarColumn(), MofNCompleteColumn(),
+        TimeElapsedColumn(), console=console,
+    )  # fmt: skip
+    samples, configs = {}, {}
+    try:
+        with bar:
+            for name, (config, only) in SAMPLES.items():
+                if chosen and name not in chosen:
+                    continue
+                task = bar.add_task(name, total=None)
+
+                def progress(block, done, of, name=name, task=task):
+                    bar.update(task, description=f"{name} {block}", completed=done, total=of)
+
+                found = synthesise(config, only=only, cache=Path(cache), progress=progress)
+                bar.update(task, description=name, completed=len(found), total=len(found))
+                configs[name] = config
+                samples[name] = {
+                    block: {key: one[key] for key in KEYS} for block, one in found.items()
+                }
+    except ConfigError as error:
+        click.echo(f"error: {error}", err=True)
+        raise SystemExit(2) from error
+    slices = {
+        block: max(sample[block]["dsp"] for sample in samples.values() if block in sample)
+        for block in ("requant_lane", "ifmap_feed")
+    }
+    written = {
+        "versions": {"pyosys": version("pyosys")},
+        "dsp": slices,
+        "blocks": fit(samples, configs),
+        "samples": {
+            name: {"config": json.loads(configs[name].to_json()), "blocks": sample}
+            for name, sample in samples.items()
+        },
+    }
+    Path(output).write_text(json.dumps(written, indent=1, sort_keys=True) + "\n")
+    click.echo(f"written: {output}")
+
+
+if __name__ == "__main__":
+    main()
