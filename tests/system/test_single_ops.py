@@ -1,28 +1,45 @@
 """Single operators, random and awkward shapes: compiler and RTL against the golden model.
 
-On the RTL every AXI channel stalls at random, in every combination over the seeds.
+On the RTL every AXI channel stalls at random, in every combination over the seeds; the DRAM is
+flat or DDR4.
 """
 
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
+from chains import random_chain
 from netlib import KINDS, conv_net, pool_net, random_inputs, random_net
-from testconfigs import ODD, WIDE, on_rtl
+from testconfigs import ODD, QUAD, WIDE, on_rtl
 
 from skimp.configs import PRESETS
+from skimp.isa import COMMAND_BYTES
+from skimp.regs import COUNTERS
 from skimp_compiler.compiler import compile_graph
-from skimp_sim.bench.rtl import Channel
+from skimp_sim import rtl_engine
+from skimp_sim.bench.rtl import Channel, RtlSim
 from skimp_sim.executor import run_program
 from skimp_sim.golden.network import run_graph
 from skimp_sim.rtl_engine import RtlEngine
 
 ON_HARDWARE = (
-    "conv depthwise fully_connected add sub avg_pool max_pool mean pad concat logistic"
+    "conv depthwise fully_connected add sub avg_pool max_pool mean pad concat logistic hard_swish"
 ).split()
 
 STALLS = list(itertools.product((0, 100, 700), repeat=3))
 """Per mille of stalled clocks: read side, write side, answers."""
+
+
+@pytest.fixture(autouse=True)
+def every_dram(monkeypatch):
+    """Every third simulation has a flat DRAM: answers come sooner than from DDR4."""
+    numbers = itertools.count()
+
+    def sim(config, *, ddr4, **options):
+        return RtlSim(config, ddr4=ddr4 if next(numbers) % 3 else None, **options)
+
+    monkeypatch.setattr(rtl_engine, "RtlSim", sim)
 
 
 def compare(graph, config, seed, *, rtl=False):
@@ -46,7 +63,7 @@ def compare(graph, config, seed, *, rtl=False):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("config", [PRESETS["small"], ODD, WIDE], ids=lambda c: c.name)
+@pytest.mark.parametrize("config", [PRESETS["small"], ODD, WIDE, QUAD], ids=lambda c: c.name)
 def test_functional(kind, config):
     for seed in range(25):
         compare(random_net(np.random.default_rng(seed), kind), config, seed)
@@ -56,8 +73,17 @@ def test_functional(kind, config):
 @pytest.mark.parametrize("kind", ON_HARDWARE)
 @pytest.mark.parametrize("config", on_rtl(PRESETS["tiny"], ODD, WIDE))
 def test_rtl(kind, config):
-    for seed in range(100, 127):
+    for seed in range(100, 112):
         compare(random_net(np.random.default_rng(seed), kind), config, seed, rtl=True)
+
+
+@pytest.mark.verilog
+@pytest.mark.parametrize("start", range(0, 24, 8))
+@pytest.mark.parametrize("config", on_rtl(PRESETS["tiny"], ODD, WIDE))
+def test_rtl_networks(config, start):
+    """Several operators: fused adds and tables, pictures, activations on the chip and off it."""
+    for seed in range(start, start + 8):
+        compare(random_chain(np.random.default_rng(seed)), config, seed, rtl=True)
 
 
 CORNERS = {
@@ -71,6 +97,10 @@ CORNERS = {
     "many channels": dict(height=2, width=2, c=300, k=8, r=3, s=3, padding="valid")
     | dict(height=3, width=3),
     "many outputs": dict(height=2, width=3, c=8, k=150, r=1, s=1),
+    "every second pixel": dict(height=7, width=9, c=24, k=20, r=1, s=1, stride=(2, 2)),
+    "a picture": dict(height=13, width=15, c=3, k=20, r=5, s=7, stride=(2, 3)),
+    "a picture in one colour": dict(height=11, width=12, c=1, k=9, r=3, s=3, padding="valid"),
+    "maps that end inside a beat": dict(height=7, width=5, c=33, k=33, r=3, s=3),
     "zero point 127": dict(height=6, width=6, c=8, k=8, r=3, s=3, in_zp=127),
     "zero point -128": dict(height=6, width=6, c=8, k=8, r=3, s=3, in_zp=-128),
 }
@@ -108,11 +138,24 @@ def test_rtl_counters_add_up():
     program, result = compare(graph, PRESETS["tiny"], 0, rtl=True)
     functional = run_program(graph, program, random_inputs(np.random.default_rng(0), graph))
     (counters,) = result.counters.values()
-    causes = (
-        "array depthwise elementwise stall_dram_read stall_drain stall_dram_write stall_other"
-    ).split()
-    assert counters["cycles"] == sum(counters[name] for name in causes)
+    assert list(counters) == [name for name, _ in COUNTERS]
+    parts = "array depthwise stall_dram_read stall_drain stall_dram_write stall_other".split()
+    assert counters["cycles"] == sum(counters[name] for name in parts)
     assert counters["array"] > 0
     (counts,) = functional.counts.values()
     assert counters["macs_gated"] == counts.macs_gated
-    assert counters["write_beats"] * 8 == sum(counts.dram_write_bytes.values())
+    config = program.config
+    assert counters["write_beats"] * config.bus_bytes == sum(counts.dram_write_bytes.values())
+    read = counts.dram_read_bytes["ifmap"] + counts.dram_read_bytes["wgt"]
+    rest = counters["read_beats"] * config.bus_bytes - read
+    assert rest == counters["commands"] * COMMAND_BYTES
+
+
+def test_on_the_chip_moves_nothing_on_the_bus():
+    """With room for everything, only inputs, outputs and constants cross the bus."""
+    graph = random_chain(np.random.default_rng(0))
+    seen = []
+    for config in (WIDE, dataclasses.replace(WIDE, act_depth=0)):
+        _, result = compare(graph, config, 0)
+        seen.append(sum(sum(c.dram_read_bytes.values()) for c in result.counts.values()))
+    assert seen[0] < seen[1]

@@ -5,8 +5,8 @@ import dataclasses
 import pytest
 
 from skimp.configs import PRESETS
-from skimp.isa import COMMAND_BYTES, LoadTarget, Opcode, assemble
-from skimp.regs import MAGIC, VERSION, register
+from skimp.isa import COMMAND_BYTES, RECORD_BYTES, LoadTarget, Opcode, assemble
+from skimp.regs import COUNTERS, MAGIC, VERSION, register
 from skimp_sim.bench.rtl import Channel, RtlSim
 from skimp_sim.driver.device import Device, DeviceError
 from skimp_sim.driver.transport import SimTransport, Transport
@@ -16,11 +16,12 @@ DRAM_BYTES = 1 << 16
 CHECK = assemble(Opcode.CHECK, hash=CONFIG.hash)
 END = assemble(Opcode.END)
 COMMAND_BEATS = COMMAND_BYTES // CONFIG.word_bytes
-PREFETCH_COMMANDS = 3
+PREFETCH_COMMANDS = 40
+RECORDS = 0xC000
 
 
 def layer(number: int) -> bytes:
-    return assemble(Opcode.LAYER, layer_id=number)
+    return assemble(Opcode.LAYER, layer_id=number, dram_addr=RECORDS + RECORD_BYTES * number)
 
 
 def load(addr: int) -> bytes:
@@ -51,19 +52,28 @@ def put(sim, address: int, *commands: bytes) -> int:
 
 
 @pytest.mark.verilog
-def test_layers_are_reported_in_order(sim, device):
-    address = put(sim, 0x400, CHECK, load(0x8000), layer(3), load(0x8000), layer(7), END)
+def test_layers_leave_records(sim):
     seen = []
-    device.run(address, on_layer=lambda number, counters: seen.append((number, counters)))
-    assert [number for number, _ in seen] == [3, 7]
+    device = Device(SimTransport(sim, on_event=lambda: seen.append(sim.cycle)), CONFIG)
+    sim.watch(RECORDS, RECORDS + 16 * RECORD_BYTES)
+    address = put(sim, 0x400, CHECK, load(0x8000), layer(3), load(0x8000), layer(7), END)
+    device.run(address)
     counters = device.counters()
     fetched(counters, 6)
     assert counters["read_beats"] == counters["commands"] * COMMAND_BEATS + 16
-    assert counters["write_beats"] == 0
-    assert 0 < seen[0][1]["cycles"] < seen[1][1]["cycles"] < counters["cycles"]
-    parts = ("array", "depthwise", "elementwise")
-    stalls = ("stall_dram_read", "stall_drain", "stall_dram_write", "stall_other")
-    assert sum(counters[name] for name in parts + stalls) == counters["cycles"]
+    assert counters["write_beats"] == 2 * RECORD_BYTES // CONFIG.bus_bytes
+    records = [device.record(RECORDS + RECORD_BYTES * n) for n in (3, 7)]
+    assert [number for number, _ in records] == [3, 7]
+    assert [list(values) for _, values in records] == [[name for name, _ in COUNTERS]] * 2
+    first, second = (values["cycles"] for _, values in records)
+    assert 0 < first <= second <= counters["cycles"]
+    assert len(seen) == 2 and seen[0] < seen[1], "time stands still once for each record"
+    parts = "array depthwise stall_dram_read stall_drain stall_dram_write stall_other".split()
+    for values in (counters, *(values for _, values in records)):
+        assert sum(values[name] for name in parts) == values["cycles"]
+    # Nobody else's bytes were written.
+    around = sim.dram[RECORDS : RECORDS + 16 * RECORD_BYTES].reshape(16, RECORD_BYTES)
+    assert [n for n in range(16) if around[n].any()] == [3, 7]
 
 
 @pytest.mark.verilog
@@ -159,7 +169,10 @@ def test_sets_the_base():
     ("change", "message"),
     [
         ({"MAGIC": 0xDEAD}, r"no skimp accelerator here \(magic 0xdead\)"),
-        ({"VERSION": VERSION + (1 << 16)}, "hardware version 2 is not 1"),
+        (
+            {"VERSION": VERSION + (1 << 16)},
+            f"hardware version {(VERSION >> 16) + 1} is not {VERSION >> 16}",
+        ),
         ({"CONFIG_HASH": 5}, "hardware was built from configuration 0x00000005, not tiny-dog"),
     ],
 )
