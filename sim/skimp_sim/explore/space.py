@@ -65,7 +65,8 @@ class Space:
         for bus_words in (4, 2, 1):
             if bus_words * in_channels > self.bus_bytes:
                 continue
-            for act_words in (8, 4, 2, 1):
+            # As many words as there are lanes to fill.
+            for act_words in (w for w in (8, 4, 2, 1) if w < 2 * pixels):
                 for drain_pixels in range(p.drain_pixels, 0, -1):
                     widths = {
                         "bus_words": bus_words,
