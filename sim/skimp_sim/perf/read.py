@@ -22,6 +22,10 @@ def next_burst(config: Config, addr: int, left: int) -> int:
 class Memory(Unit):
     """The DDR4 model; wakes whoever waits for a burst's clocks.
 
+    A read leaves its queue with its last beat on the bus; that the load unit may take a beat later
+    (and the RTL's memory then keeps the place longer) matters only where reads_outstanding is more
+    than the queue holds.
+
     Parameters
     ----------
     ddr : Ddr4

@@ -1,6 +1,5 @@
 """The cycle model against the RTL and the functional model."""
 
-import dataclasses
 import json
 import time
 
@@ -23,9 +22,7 @@ from skimp_sim.executor import run_program
 from skimp_sim.perf.model import PerfError, run_perf
 from skimp_sim.rtl_engine import RtlEngine
 
-# The clock of the preset is too slow for the DRAM model; the hardware is the same.
-TINY = dataclasses.replace(PRESETS["tiny"], clock_mhz=100)
-SMALL, ZCU104 = PRESETS["small"], PRESETS["zcu104"]
+TINY, SMALL, ZCU104 = (PRESETS[name] for name in ("tiny", "small", "zcu104"))
 
 CAUSES = ("array", "depthwise", "stall_dram_read", "stall_drain", "stall_dram_write", "stall_other")
 MODELLED = [name for name, _ in COUNTERS if name != "macs_gated"]
