@@ -62,6 +62,12 @@ def run_schedule(stream, *, queue_depth: int, rng) -> None:
     running = {}
     written = deque()
     counts = Counter()
+    # Every command's semaphores once: what it waits for, what it posts.
+    waits = [[s for s in Semaphore if fields["wait"] >> s & 1] for _, fields in stream]
+    posts = [
+        [(source, s) for (source, _), s in CHANNELS.items() if fields["post"] >> s & 1]
+        for _, fields in stream
+    ]
     stream = deque(enumerate(stream))
 
     def post(number, semaphore):
@@ -72,36 +78,37 @@ def run_schedule(stream, *, queue_depth: int, rng) -> None:
         moves = [("end", unit) for unit in running]
         moves += [("written", Unit.MEMORY)] * bool(written)
         for unit, queue in queues.items():
-            if queue and unit not in running:
-                wait = queue[0][1]["wait"]
-                if all(counts[s] for s in Semaphore if wait >> s & 1):
-                    moves.append(("start", unit))
+            ready = queue and unit not in running
+            if ready and all(counts[s] for s in waits[queue[0]]):
+                moves.append(("start", unit))
         if stream:
             unit = COMMANDS[stream[0][1][0]].unit
             idle = not (running or written or any(queues.values()))
             if len(queues[unit]) < queue_depth if unit in queues else idle or stream[0][0] == 0:
                 moves.append(("issue", unit))
-        heads = {unit.name: queue[0][0] for unit, queue in queues.items() if queue}
-        assert moves, f"nothing can proceed: first commands {heads}, counters {dict(counts)}"
+        if not moves:
+            heads = {unit.name: queue[0] for unit, queue in queues.items() if queue}
+            raise AssertionError(
+                f"nothing can proceed: first commands {heads}, counters {dict(counts)}"
+            )
         move, unit = moves[rng.integers(len(moves))]
         if move == "issue":
-            number, (opcode, fields) = stream.popleft()
+            number, (opcode, _) = stream.popleft()
             if unit in queues:
-                queues[unit].append((number, fields))
+                queues[unit].append(number)
             else:
                 assert opcode in (Opcode.CHECK, Opcode.END)
         elif move == "start":
             running[unit] = queues[unit].popleft()
-            for s in Semaphore:
-                counts[s] -= running[unit][1]["wait"] >> s & 1
+            for s in waits[running[unit]]:
+                counts[s] -= 1
         elif move == "written":
             post(written.popleft(), Semaphore.STORED)
         else:
-            number, fields = running.pop(unit)
-            for (source, _), s in CHANNELS.items():
-                if fields["post"] >> s & 1:
-                    if source is Unit.MEMORY:
-                        written.append(number)
-                    else:
-                        post(number, s)
+            number = running.pop(unit)
+            for source, s in posts[number]:
+                if source is Unit.MEMORY:
+                    written.append(number)
+                else:
+                    post(number, s)
     assert not any(counts.values()), f"posts that nobody takes: {dict(counts)}"
