@@ -1,4 +1,4 @@
-"""Psum scratchpad: accumulation, both halves, the latencies that it promises."""
+"""Psum scratchpad: accumulation, every slot, the latencies that it promises."""
 
 import dataclasses
 import random
@@ -10,7 +10,7 @@ from skimp.configs import PRESETS
 from skimp.pe.psum_spad import PsumSpad
 from skimp_sim.bench.vectors import run_vectors
 
-CONFIG = dataclasses.replace(PRESETS["tiny"], psum_depth=12)
+CONFIG = dataclasses.replace(PRESETS["tiny"], psum_depth=12, psum_slots=4)
 LANES = CONFIG.out_channels
 MASK = 0xFFFFFFFF
 
@@ -34,21 +34,21 @@ def test_accumulate_and_drain(backend, config, seed):
     # `memory` is what is there once everything has settled; drains wait for it.
     for clock in range(900):
         vector = dict(valid=0, rd_en=0)
-        half = clock // 150 % 2
+        slot = clock // 100 % config.psum_slots
         addr = rng.randrange(config.psum_depth)
-        if clock - written_at.get((half, addr), -99) >= PsumSpad.min_revisit and rng.random() < 0.9:
-            first = int((half, addr) not in memory or rng.random() < 0.2)
+        if clock - written_at.get((slot, addr), -99) >= PsumSpad.min_revisit and rng.random() < 0.9:
+            first = int((slot, addr) not in memory or rng.random() < 0.2)
             values = [
                 rng.choice([*extremes, rng.getrandbits(32)]) for _ in range(config.out_channels)
             ]
-            before = [0] * config.out_channels if first else memory[half, addr]
-            memory[half, addr] = [(a + b) & MASK for a, b in zip(before, values)]
-            written_at[half, addr] = clock
-            vector.update(valid=1, first=first, half=half, addr=addr, value=pack(values))
-        other = (1 - half, rng.randrange(config.psum_depth))
+            before = [0] * config.out_channels if first else memory[slot, addr]
+            memory[slot, addr] = [(a + b) & MASK for a, b in zip(before, values)]
+            written_at[slot, addr] = clock
+            vector.update(valid=1, first=first, slot=slot, addr=addr, value=pack(values))
+        other = ((slot + 1) % config.psum_slots, rng.randrange(config.psum_depth))
         settled = clock - written_at.get(other, clock) >= PsumSpad.write_latency
         if other in memory and settled:
-            vector.update(rd_en=1, rd_half=other[0], rd_addr=other[1])
+            vector.update(rd_en=1, rd_slot=other[0], rd_addr=other[1])
             read_at.append((clock, pack(memory[other])))
         vectors.append(vector)
     vectors += [dict(valid=0, rd_en=0)] * 4
@@ -62,9 +62,9 @@ def test_accumulate_and_drain(backend, config, seed):
 def test_entry_is_readable_after_write_latency(backend):
     value = pack(range(1, LANES + 1))
     for wait, visible in ((PsumSpad.write_latency, True), (PsumSpad.write_latency - 1, False)):
-        vectors = [dict(valid=1, first=1, half=0, addr=5, value=value, rd_en=0)]
+        vectors = [dict(valid=1, first=1, slot=0, addr=5, value=value, rd_en=0)]
         vectors += [dict(valid=0)] * (wait - 1)
-        vectors += [dict(rd_en=1, rd_half=0, rd_addr=5), dict(rd_en=0), dict()]
+        vectors += [dict(rd_en=1, rd_slot=0, rd_addr=5), dict(rd_en=0), dict()]
         results = run_vectors(PsumSpad(CONFIG), vectors, ["rd_data"], backend=backend)
         assert (results[wait + PsumSpad.read_latency]["rd_data"] == value) == visible
 
@@ -76,10 +76,10 @@ def test_same_entry_again_after_min_revisit(backend):
         vectors = []
         for k in range(terms):
             value = pack([10 * k + c + 1 for c in range(LANES)])
-            vectors.append(dict(valid=1, first=int(k == 0), half=1, addr=addr, value=value))
+            vectors.append(dict(valid=1, first=int(k == 0), slot=1, addr=addr, value=value))
             vectors += [dict(valid=0)] * (gap - 1)
         vectors += [dict(valid=0)] * PsumSpad.write_latency
-        vectors += [dict(rd_en=1, rd_half=1, rd_addr=addr), dict(rd_en=0)]
+        vectors += [dict(rd_en=1, rd_slot=1, rd_addr=addr), dict(rd_en=0)]
         results = run_vectors(PsumSpad(CONFIG), vectors, ["rd_data"], backend=backend)
         want = pack([sum(10 * k + c + 1 for k in range(terms)) for c in range(LANES)])
         assert (results[-1]["rd_data"] == want) == right, f"gap {gap}"
