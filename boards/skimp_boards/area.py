@@ -17,20 +17,20 @@ COEFFICIENTS = Path(__file__).with_name("area_fit.json")
 KEYS = ("lut", "ff", "dsp", "bram36", "uram")
 
 _TABLE_ENTRIES = 512
-_BRAM_SHAPES = ((72, 512, 2), (36, 1024, 2), (18, 2048, 2), (9, 4096, 2), (4, 8192, 2),
-                (2, 16384, 2), (1, 32768, 2), (36, 512, 1), (18, 1024, 1), (9, 2048, 1),
-                (4, 4096, 1), (2, 8192, 1), (1, 16384, 1))  # fmt: skip
-"""Width, depth, halves of a BRAM36 (UG573)."""
+_BRAM36_SHAPES = ((72, 512), (36, 1024), (18, 2048), (9, 4096), (4, 8192), (2, 16384), (1, 32768))
+_BRAM18_SHAPES = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
+"""Width and depth (UG573)."""
 
 _URAM_BITS, _URAM_DEPTH = 72, 4096
+_LUTRAM_SHAPES = ((14, 32), (7, 64))
+_LUTRAM_LUTS = 8
+_COSTS = {"bram36": 257, "bram18": 129, "lutram": 16}
+"""What Yosys weighs memories with where nothing is said of where they go."""
 
 
-def _bram_halves(width: int, depth: int) -> int:
-    """Return the RAMB18s that a memory takes: one shape for all of it, the cheapest."""
-    return min(
-        math.ceil(width / bits) * math.ceil(depth / words) * halves
-        for bits, words, halves in _BRAM_SHAPES
-    )
+def _least(shapes, width: int, depth: int) -> int:
+    """Return how many primitives a memory takes, all of one shape."""
+    return min(math.ceil(width / bits) * math.ceil(depth / words) for bits, words in shapes)
 
 
 def _urams(width: int, depth: int) -> int:
@@ -43,33 +43,44 @@ def _urams(width: int, depth: int) -> int:
     return columns * rows + math.ceil(rows / folds)
 
 
-def _lutram_luts(width: int, depth: int) -> int:
-    """Return the LUTs of a LUT RAM: eight hold 14 bits of 32 words, or 7 bits of 64."""
-    if depth <= 32:
-        return 8 * math.ceil(width / 14)
-    return 8 * math.ceil(width / 7) * math.ceil(depth / 64)
+def _memory_area(kind: str, number: int, width: int, depth: int) -> dict[str, float]:
+    """Return what memories take, by the shapes that the device has."""
+    if kind == "ultra":
+        return {"uram": number * _urams(width, depth)}
+    lutrams = _least(_LUTRAM_SHAPES, width, depth)
+    whole = _least(_BRAM36_SHAPES, width, depth)
+    halves = _least(_BRAM18_SHAPES, width, depth)
+    cheapest = min(_COSTS["bram36"] * whole, _COSTS["bram18"] * halves)
+    if kind == "distributed" or _COSTS["lutram"] * lutrams < cheapest:
+        return {"lut": number * _LUTRAM_LUTS * lutrams}
+    if cheapest == _COSTS["bram36"] * whole:
+        return {"bram36": number * whole}
+    return {"bram36": number * halves / 2}
 
 
 def memories(config: Config) -> dict[str, tuple]:
-    """Return block -> (kind, number of them, bits of a word, words) of one instance of the block."""
+    """Return block -> (kind, number of them, bits of a word, words) of one instance of the block.
+
+    The kind is "ultra", "distributed", or "auto" where synthesis takes what is cheapest.
+    """
     cfg = config
     beats = cfg.param_block_beats
-    pixel_ram = ("block", cfg.chip_words * cfg.ofmap_blocks, cfg.word_bits)
+    pixel_ram = ("auto", cfg.chip_words * cfg.ofmap_blocks, cfg.word_bits)
     found = {
         "wgt_spad": (
-            "ultra" if cfg.wgt_depth * CHAIN >= _URAM_DEPTH else "block",
+            "ultra" if cfg.wgt_depth * CHAIN >= _URAM_DEPTH else "auto",
             1,
             8 * cfg.wgt_slice_bytes,
             CHAIN * cfg.wgt_depth,
         ),
-        "dw_wgt_spad": ("block", 1, cfg.bus_bits, -(-cfg.dw_wgt_depth // cfg.bus_words)),
-        "ifmap_glb": ("block", cfg.pixels, cfg.word_bits, cfg.ifmap_depth),
-        "param_sets": ("block", 1, cfg.bus_bits, cfg.param_depth * beats),
-        "add_tables": ("block", 2 * cfg.out_channels, 32, _TABLE_ENTRIES // 2),
+        "dw_wgt_spad": ("auto", 1, cfg.bus_bits, -(-cfg.dw_wgt_depth // cfg.bus_words)),
+        "ifmap_glb": ("auto", cfg.pixels, cfg.word_bits, cfg.ifmap_depth),
+        "param_sets": ("auto", 1, cfg.bus_bits, cfg.param_depth * beats),
+        "add_tables": ("auto", 2 * cfg.out_channels, 32, _TABLE_ENTRIES // 2),
         "ofmap": (*pixel_ram, cfg.ofmap_depth // cfg.chip_words),
         "residual": (*pixel_ram, cfg.ofmap_depth // cfg.chip_words),
         "psum_spad": (
-            "distributed",
+            "auto",
             getattr(cfg, "psum_slots", 2),
             32 * cfg.out_channels,
             cfg.psum_depth,
@@ -110,9 +121,21 @@ def block_counts(config: Config) -> dict[str, int]:
     return counts
 
 
+@cache
+def _table(changed: float) -> dict:
+    return json.loads(COEFFICIENTS.read_text())
+
+
+def _fitted() -> dict:
+    """Return the table, read again where the file has changed; empty where there is none."""
+    if not COEFFICIENTS.is_file():
+        return {"dsp": {}, "blocks": {}}
+    return _table(COEFFICIENTS.stat().st_mtime)
+
+
 def _slices(config: Config) -> dict[str, int]:
     cfg = config
-    counted = json.loads(COEFFICIENTS.read_text())["dsp"] if COEFFICIENTS.is_file() else {}
+    counted = _fitted()["dsp"]
     pairs = -(-cfg.pixels // 2) * cfg.in_channels
     return {
         "pe_chain": CHAIN * (1 if cfg.packed else 2),
@@ -161,20 +184,6 @@ def terms(config: Config) -> dict[str, tuple[float, ...]]:
     }
 
 
-def _memory_area(kind: str, number: int, width: int, depth: int) -> dict[str, float]:
-    """Return what memories take, by the shapes that the device has."""
-    if kind == "ultra":
-        return {"uram": number * _urams(width, depth)}
-    if kind == "block":
-        return {"bram36": number * _bram_halves(width, depth) / 2}
-    return {"lut": number * _lutram_luts(width, depth)}
-
-
-@cache
-def _coefficients(changed: float) -> dict:
-    return json.loads(COEFFICIENTS.read_text())["blocks"]
-
-
 def fixed_area(config: Config, block: str) -> dict[str, float]:
     """Return the counted part of one instance of a block."""
     area = dict.fromkeys(KEYS, 0)
@@ -193,7 +202,7 @@ def estimate(config: Config) -> dict:
     dict
         Block name -> {"count", "lut", "ff", "dsp", "bram36", "uram"}; "total" -> the sums.
     """
-    fitted = _coefficients(COEFFICIENTS.stat().st_mtime)
+    fitted = _fitted()["blocks"]
     grows = terms(config)
     found = {}
     for name, count in block_counts(config).items():

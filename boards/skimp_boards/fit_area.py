@@ -91,7 +91,8 @@ def fit(samples: dict[str, dict], configs: dict[str, Config]) -> dict:
 @click.option("--cache", default=str(CACHE), show_default=True, help="Folder of kept results.")
 @click.option("--output", default=str(COEFFICIENTS), show_default=True, help="File to write.")
 @click.option("--sample", "chosen", multiple=True, help="Only this configuration; repeatable.")
-def main(cache, output, chosen):
+@click.option("--kept", is_flag=True, help="Only blocks that the cache has; no new synthesis.")
+def main(cache, output, chosen, kept):
     """Synthesise the sample configurations and fit the coefficients of the area model."""
     console = Console(stderr=True)
     bar = Progress(
@@ -109,7 +110,9 @@ def main(cache, output, chosen):
                 def progress(block, done, of, name=name, task=task):
                     bar.update(task, description=f"{name} {block}", completed=done, total=of)
 
-                found = synthesise(config, only=only, cache=Path(cache), progress=progress)
+                found = synthesise(
+                    config, only=only, cache=Path(cache), progress=progress, only_kept=kept
+                )
                 bar.update(task, description=name, completed=len(found), total=len(found))
                 configs[name] = config
                 samples[name] = {

@@ -23,7 +23,15 @@ from skimp_boards.blocks import Block, blocks
 from skimp_boards.netlist import depths, usage
 from skimp_boards.yosys import read_netlist, run_yosys
 
-__all__ = ["BUDGET", "CACHE", "MAX_LEVELS", "synthesise_block", "total", "xilinx_script"]
+__all__ = [
+    "BUDGET",
+    "CACHE",
+    "MAX_LEVELS",
+    "synthesise",
+    "synthesise_block",
+    "total",
+    "xilinx_script",
+]
 
 BUDGET = {
     "lut": (230_400, 0.70),
@@ -57,7 +65,9 @@ def xilinx_script(verilog: Path, netlist: Path, *, top: str, without=(), options
     )
 
 
-def synthesise_block(block: Block, *, cache: Path | None = CACHE, options: str = "") -> dict:
+def synthesise_block(
+    block: Block, *, cache: Path | None = CACHE, options: str = "", only_kept: bool = False
+) -> dict | None:
     """Return what one instance of a block takes, its depths, and the seconds that it took.
 
     Parameters
@@ -67,6 +77,8 @@ def synthesise_block(block: Block, *, cache: Path | None = CACHE, options: str =
         Folder where results are kept, by the hash of the block's Verilog.
     options : str
         Further options of synth_xilinx.
+    only_kept : bool
+        None for a block that is not in the cache, rather than a run of Yosys.
 
     Raises
     ------
@@ -80,6 +92,8 @@ def synthesise_block(block: Block, *, cache: Path | None = CACHE, options: str =
         kept = Path(cache) / f"{hashlib.sha256(repr(recipe).encode()).hexdigest()[:24]}.json"
         if kept.is_file():
             return json.loads(kept.read_text())
+    if only_kept:
+        return None
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         verilog, after, script = (Path(folder) / name for name in ("top.v", "top.json", "top.ys"))
@@ -116,14 +130,18 @@ def total(found: dict[str, dict]) -> dict[str, float]:
     return {key: sum(b["count"] * b[key] for b in found.values()) for key in _COLUMNS}
 
 
-def synthesise(config: Config, *, only=(), cache: Path | None = CACHE, progress=None) -> dict:
-    """Return block name -> count and what one of it takes."""
+def synthesise(
+    config: Config, *, only=(), cache: Path | None = CACHE, progress=None, only_kept=False
+) -> dict:
+    """Return block name -> count and what one of it takes; arguments as `synthesise_block`."""
     chosen = [block for block in blocks(config) if not only or block.name in only]
     found = {}
     for block in chosen:
         if progress is not None:
             progress(block.name, len(found), len(chosen))
-        found[block.name] = {"count": block.count} | synthesise_block(block, cache=cache)
+        one = synthesise_block(block, cache=cache, only_kept=only_kept)
+        if one is not None:
+            found[block.name] = {"count": block.count} | one
     return found
 
 
