@@ -45,7 +45,8 @@ class Block:
     count : int
         How often the accelerator has it.
     without : tuple of str
-        Submodules that are blocks of their own, and lanes; they become black boxes.
+        Submodules that are blocks of their own ("block.name"), and lanes (how the names of their
+        modules begin); they become black boxes.
     """
 
     name: str
@@ -87,7 +88,6 @@ def blocks(config: Config) -> list[Block]:
     chain = PeChain if cfg.packed else PlainChain
     chain_name = "skimp_pe_chain" if cfg.packed else "skimp_plain_chain"
     num_chains = cfg.pixels * (cfg.in_channels // CHAIN) * cfg.out_channels // 2
-    psum_name = f"skimp_psum_spad_{cfg.psum_depth}x{cfg.out_channels}"
     found = [
         Block(name="pe_chain", make=chain, count=num_chains),
         Block(name="pe_array", make=lambda: PeArray(cfg), without=(chain_name,)),
@@ -108,7 +108,7 @@ def blocks(config: Config) -> list[Block]:
                 *(f"compute_unit.{n}" for n in "control glb feed array dw".split()),
                 "compute_unit.wgt_spad",
                 "compute_unit.dw_wgt_spad",
-                psum_name,
+                "skimp_psum_spad",
             ),
         ),
         Block(name="requant_lane", make=RequantLane, count=slots * cfg.out_channels),

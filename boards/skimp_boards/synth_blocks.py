@@ -6,6 +6,7 @@ the budget of a XCZU7EV.
 
 import hashlib
 import json
+import re
 import tempfile
 import time
 from importlib.metadata import version
@@ -103,7 +104,7 @@ def synthesise_block(
                 verilog,
                 after,
                 top=block.name,
-                without=[name for name in block.without if f"module {_quoted(name)}" in text],
+                without=_boxes(block, text),
                 options=options,
             )
         )
@@ -121,8 +122,11 @@ def synthesise_block(
     return result
 
 
-def _quoted(name: str) -> str:
-    return f"\\{name} " if "." in name else name
+def _boxes(block: Block, text: str) -> list[str]:
+    """Return the modules of the text that are black boxes: submodules by name, lanes by prefix."""
+    modules = re.findall(r"^module \\?([\w.$]+)", text, re.MULTILINE)
+    lanes = tuple(name for name in block.without if "." not in name)
+    return [m for m in modules if m in block.without or (lanes and m.startswith(lanes))]
 
 
 def total(found: dict[str, dict]) -> dict[str, float]:
