@@ -24,7 +24,7 @@ _BRAM18_SHAPES = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16
 _URAM_BITS, _URAM_DEPTH = 72, 4096
 _LUTRAM_SHAPES = ((14, 32), (7, 64))
 _LUTRAM_LUTS = 8
-_COSTS = {"bram36": 257, "bram18": 129, "lutram": 16}
+_COSTS = {"uram": 1024, "bram36": 257, "bram18": 129, "lutram": 16}
 """What Yosys weighs memories with where nothing is said of where they go."""
 
 
@@ -53,6 +53,8 @@ def _memory_area(kind: str, number: int, width: int, depth: int) -> dict[str, fl
     cheapest = min(_COSTS["bram36"] * whole, _COSTS["bram18"] * halves)
     if kind == "distributed" or _COSTS["lutram"] * lutrams < cheapest:
         return {"lut": number * _LUTRAM_LUTS * lutrams}
+    if _COSTS["uram"] * _urams(width, depth) < cheapest:
+        return {"uram": number * _urams(width, depth)}
     if cheapest == _COSTS["bram36"] * whole:
         return {"bram36": number * whole}
     return {"bram36": number * halves / 2}
@@ -137,11 +139,15 @@ def _slices(config: Config) -> dict[str, int]:
     cfg = config
     counted = _fitted()["dsp"]
     pairs = -(-cfg.pixels // 2) * cfg.in_channels
+    beats = cfg.param_block_beats
+    # A block's address is a product; Yosys takes a slice for nine bits and more.
+    product = beats & (beats - 1) != 0 and (cfg.param_depth * beats - 1).bit_length() >= 9
     return {
         "pe_chain": CHAIN * (1 if cfg.packed else 2),
         "depthwise": pairs * (1 if cfg.packed else 2),
         "requant_lane": counted.get("requant_lane", 4),
         "ifmap_feed": counted.get("ifmap_feed", 1),
+        "param_sets": int(product),
     }
 
 

@@ -40,29 +40,57 @@ SAMPLES: dict[str, tuple[Config, tuple[str, ...]]] = {
             replace(PRESETS["small"], name="broad", pixels=8, out_channels=32, drain_pixels=1),
             _LANES + _LOADS,
         ),
+        ("slots", replace(PRESETS["tiny"], name="slots", psum_slots=3), ("psum_spad",)),
     )
 }
 """Configurations that the coefficients come from, and which of their blocks (empty: all)."""
 
 
-def fit_terms(rows: np.ndarray, values: np.ndarray) -> list[float]:
+_PER_WAY = 0.35
+"""LUTs that a bit of a multiplexer takes for each way beyond the first."""
+
+_PRIORS = {
+    "lut": {
+        "compute_unit": (32, 0, 0),
+        "drain_unit": (32 * _PER_WAY, 0, 80, 0),
+        "ifmap_glb": (_PER_WAY, _PER_WAY, 0, 0),
+        "load_unit": (_PER_WAY, _PER_WAY, 3, 0),
+        "ofmap": (8 * _PER_WAY, 8 * _PER_WAY, 0, 0),
+        "param_sets": (71, 0),
+        "residual": (8 * _PER_WAY, 8 * _PER_WAY, 0, 0),
+        "store_unit": (1, _PER_WAY, 0),
+    },
+    "ff": {
+        "linear_unit": (1, 0),
+        "load_unit": (0, 0, 2, 0),
+        "param_sets": (2 * 71, 0),
+        "store_unit": (1, 0, 0),
+    },
+}
+"""Coefficients to start from; they stay where the samples do not tell two terms apart."""
+
+
+def fit_terms(rows: np.ndarray, values: np.ndarray, prior=None) -> list[float]:
     """Return coefficients, none negative, with the least relative error.
 
-    Coordinate descent: the terms are few, and a solver would be a dependency.
+    Coordinate descent from the prior, the last term (the constant) first: the terms are few, and
+    a solver would be a dependency. A term that is 0 in all rows keeps its prior.
     """
     scale = 1 / np.maximum(values, 20.0)
     a, b = rows * scale[:, None], values * scale
     reach = np.where(np.abs(a).max(axis=0) > 0, np.abs(a).max(axis=0), 1.0)
     a = a / reach
-    x = np.zeros(a.shape[1])
+    start = np.zeros(a.shape[1]) if prior is None else np.array(prior, dtype=float)
+    x = start * reach
     norm = (a * a).sum(axis=0)
     for _ in range(20_000):
         before = x.copy()
-        for k in np.flatnonzero(norm):
+        for k in np.flatnonzero(norm)[::-1]:
             x[k] = max(0.0, x[k] + a[:, k] @ (b - a @ x) / norm[k])
         if np.abs(x - before).max() < 1e-9:
             break
-    return [float(f"{value:.5g}") for value in x / reach]
+    x = np.where(norm == 0, start, x / reach)
+    return [float(f"{value:.5g}") for value in x]
 
 
 def fit(samples: dict[str, dict], configs: dict[str, Config]) -> dict:
@@ -83,7 +111,8 @@ def fit(samples: dict[str, dict], configs: dict[str, Config]) -> dict:
         for key in ("lut", "ff"):
             counted = [fixed_area(configs[name], block)[key] for name in having]
             values = np.array([samples[name][block][key] for name in having], dtype=float)
-            found[block][key] = fit_terms(rows, np.maximum(values - counted, 0))
+            prior = _PRIORS[key].get(block)
+            found[block][key] = fit_terms(rows, np.maximum(values - counted, 0), prior)
     return found
 
 
