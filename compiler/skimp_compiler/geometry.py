@@ -118,7 +118,7 @@ class TileGeometry:
         s0: int = 0,
         num_s=None,
     ) -> dict:
-        """Fields of CONV, DEPTHWISE or ELEMENTWISE that walk the taps.
+        """Fields of CONV or DEPTHWISE that walk the taps.
 
         The walk counts stride phases from its own start: several rows (columns) have to start at
         a multiple of the stride, a single one may start anywhere.

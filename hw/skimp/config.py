@@ -133,7 +133,8 @@ class Config:
             f"1, 2 or 4 and at most pixels ({self.pixels})",
         )
         need(
-            self.wgt_slice_bytes % self.bus_bytes == 0 and 12 * self.out_channels % self.bus_bytes == 0,
+            self.wgt_slice_bytes % self.bus_bytes == 0
+            and 12 * self.out_channels % self.bus_bytes == 0,
             "bus_words",
             f"such that a beat divides {self.wgt_slice_bytes} and {12 * self.out_channels} bytes",
         )

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import tempfile
+from collections import Counter
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -13,7 +14,7 @@ os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")  # the pinned one shapes 
 from amaranth.back import rtlil, verilog
 
 from skimp.config import Config, ConfigError
-from skimp.shared import collect_shared
+from skimp.prim.shared import collect_shared
 from skimp.top import Skimp
 
 __all__ = ["TARGETS", "to_verilog", "write_verilog"]
@@ -27,6 +28,8 @@ _ZERO_MEMINIT = re.compile(
     r"^ *connect \\DATA \d+'0+\n(?:^ *connect .*\n)*^ *end\n\n?",
     re.MULTILINE,
 )
+_MEMORY = re.compile(r" *reg (?:\[(\d+):0\] )?\w+ \[(\d+):0\];")
+_INSTANCE = re.compile(r"  (\\\S+|[A-Za-z_]\w*) +(?:#\(|\S+ +\()")
 _ZERO_INIT = re.compile(r"^ *[\w\\.$]+\[\d+\] = \d+'h0+;\n", re.MULTILINE)
 _EMPTY_INITIAL = re.compile(r"^ *initial begin\n *end\n", re.MULTILINE)
 
@@ -93,7 +96,7 @@ def _side_car(config: Config, target: str, top: Skimp, text: str) -> dict:
         }
         for path, member, value in top.signature.flatten(top)
     }
-    memories = re.findall(r"^ *reg (?:\[(\d+):0\] )?(\w+) \[(\d+):0\];", text, re.MULTILINE)
+    slices, memories = _parts(text)
     return {
         "schema": 1,
         "config": asdict(config),
@@ -105,8 +108,48 @@ def _side_car(config: Config, target: str, top: Skimp, text: str) -> dict:
             "rst": {"direction": "input", "bits": 1},
         }
         | ports,
-        "dsp48e2": len(re.findall(r"^ *DSP48E2 #?\(", text, re.MULTILINE)),
+        "dsp48e2": slices,
         "memories": [
-            {"bits": int(width or 0) + 1, "words": int(depth) + 1} for width, _, depth in memories
+            {"bits": bits, "words": words}
+            for (bits, words), count in sorted(memories.items())
+            for _ in range(count)
         ],
     }
+
+
+def _parts(text: str) -> tuple[int, Counter]:
+    """Return the DSP48E2 and the memories (bits, words) of the first module, all instances counted.
+
+    A memory of a single word is a register.
+    """
+    slices, memories, children = {}, {}, {}
+    top = module = None
+    for line in text.splitlines():
+        if line.startswith("module "):
+            module = line.removeprefix("module ").split("(")[0].strip()
+            top = top or module
+            slices[module], memories[module], children[module] = 0, Counter(), Counter()
+        elif memory := _MEMORY.match(line):
+            bits, words = int(memory[1] or 0) + 1, int(memory[2]) + 1
+            if words > 1:
+                memories[module][bits, words] += 1
+        elif instance := _INSTANCE.match(line):
+            if instance[1] == "DSP48E2":
+                slices[module] += 1
+            else:
+                children[module][instance[1]] += 1
+    done = {}
+
+    def whole(name):
+        if name not in done:
+            count, found = slices[name], Counter(memories[name])
+            for child, times in children[name].items():
+                if child in slices:
+                    below, inside = whole(child)
+                    count += times * below
+                    for key, number in inside.items():
+                        found[key] += times * number
+            done[name] = count, found
+        return done[name]
+
+    return whole(top)

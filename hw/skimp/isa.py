@@ -262,7 +262,8 @@ COMMANDS = {
             "(pad_top + num_rows + pad_bottom) rows of pad_left + num_cols + pad_right words. Both "
             "sides count the same data words. Starting at glb_base, the address moves by inc_col "
             "or, after each stride_w-th column, by inc_col_wrap; rows and blocks likewise, each "
-            "from the start of the previous one. With stride_w = 1, columns follow each other. "
+            "from the start of the previous one. With stride_w = 1, columns follow each other; with "
+            "stride_w = 2, the two phases lie half of the banks apart (inc_col). "
             "halve: only every second word of a row is kept (no padding beside it).",
             (
                 Field("dram_addr", 2, 0, 32, "bytes; a multiple of a word"),

@@ -208,7 +208,10 @@ class Core(wiring.Component):
                 & (seq.wait_psum | seq.wait_read & load.idle & linear.idle)
                 & (seq.wait_store | drain.idle & ~store.idle),
             ),
-            ("stall_drain", waiting & (seq.wait_psum | seq.wait_read & load.idle & linear.idle & ~drain.idle)),
+            (
+                "stall_drain",
+                waiting & (seq.wait_psum | seq.wait_read & load.idle & linear.idle & ~drain.idle),
+            ),
             ("stall_dram_read", waiting & seq.wait_read & ~(load.idle & linear.idle)),
         )
         free = running

@@ -2,11 +2,12 @@
 
 import json
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from skimp.config import ConfigError
@@ -22,7 +23,7 @@ from skimp_sim.html_report import html_page
 from skimp_sim.inputs import IMAGE_SUFFIXES, load_input
 from skimp_sim.perf.command import perf_report
 from skimp_sim.perf.model import PerfError
-from skimp_sim.report import Report, json_text, write_text
+from skimp_sim.report import Report, check_writable, json_text, write_text
 from skimp_sim.run import ENGINES, load_model, model_labels, run_model
 
 __all__ = ["main"]
@@ -37,7 +38,20 @@ EXIT_BAD = 2
 
 
 class _Group(click.Group):
-    """Turns our errors into one line on stderr and exit status 2."""
+    """Turns our errors into one line on stderr and exit status 2.
+
+    Other packages add commands by the entry points "skimp.commands", loaded when they are called.
+    """
+
+    def list_commands(self, ctx):
+        return sorted({*super().list_commands(ctx), *entry_points(group="skimp.commands").names})
+
+    def get_command(self, ctx, cmd_name):
+        command = super().get_command(ctx, cmd_name)
+        if command is None:
+            for point in entry_points(group="skimp.commands", name=cmd_name):
+                command = point.load()
+        return command
 
     def invoke(self, ctx):
         try:
@@ -78,7 +92,7 @@ def run(model, input_path, config, engine, checked, waves, json_path, report_pat
     console = _console()
     configuration = load_config(config)
     for path in filter(None, (json_path, report_path, waves)):
-        _check_writable(path)
+        check_writable(path)
     if waves and engine != "rtl":
         raise ModelError(f"--waves needs --engine rtl, not {engine}")
     graph, path = load_model(model)
@@ -113,7 +127,7 @@ def perf(model, config, json_path, report_path):
     console = _console()
     configuration = load_config(config)
     for path in filter(None, (json_path, report_path)):
-        _check_writable(path)
+        check_writable(path)
     graph, _ = load_model(model)
     console.print(
         f"{graph.name} on {configuration.name} ({configuration.macs_per_cycle} MAC/clock), "
@@ -125,47 +139,6 @@ def perf(model, config, json_path, report_path):
         write_text(json_path, json_text(report))
     if report_path:
         write_text(report_path, html_page(report))
-
-
-@main.command()
-@click.option("--board", default="zcu104", show_default=True, help="zcu104 or ultra96")
-@click.option("--json", "json_path", type=click.Path(dir_okay=False), help="every point looked at")
-@click.option("--plot", "plot_path", type=click.Path(dir_okay=False), help="SVG or PNG")
-@click.option("--jobs", default=2, show_default=True, type=click.IntRange(1, 64))
-def explore(board, json_path, plot_path, jobs):
-    """Search geometries, scratchpads and buffers under a board's budget."""
-    # Only this command needs the boards' package.
-    from skimp_sim.explore.report import as_json, as_plot, as_table
-    from skimp_sim.explore.search import search
-    from skimp_sim.explore.space import SPACES
-
-    if board not in SPACES:
-        raise ConfigError(f"board {board}: unknown; choose one of {', '.join(SPACES)}")
-    for path in filter(None, (json_path, plot_path)):
-        _check_writable(path)
-    if plot_path and Path(plot_path).suffix not in (".svg", ".png"):
-        raise ModelError(f"{plot_path}: plots are written as .svg or .png; choose one of them")
-    space = SPACES[board]
-    console = _console()
-    progress = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        console=Console(stderr=True), transient=True,
-    )  # fmt: skip
-    with progress:
-        task = progress.add_task("configurations", total=None)
-        points = search(
-            space,
-            jobs=jobs,
-            on_point=lambda done, asked: progress.update(task, completed=done, total=asked),
-        )
-    if not points:
-        raise ConfigError(f"board {board}: nothing in the space fits the budget")
-    console.print(as_table(points, space))
-    console.print("> chosen, * on the Pareto front, = the preset")
-    if json_path:
-        write_text(json_path, json.dumps(as_json(points, space), indent=1) + "\n")
-    if plot_path:
-        as_plot(points, space).savefig(plot_path, metadata={"Date": None})
 
 
 def _run_with_progress(console, graph, path, inputs, config, **options) -> Report:
@@ -197,19 +170,6 @@ def _run_with_progress(console, graph, path, inputs, config, **options) -> Repor
         return run_model(
             graph, path, inputs, config, on_start=start, on_layer=layer, **options
         )  # fmt: skip
-
-
-def _check_writable(path: str) -> None:
-    """Refuse an output before the work, not behind it."""
-    folder = Path(path).resolve().parent
-    if Path(path).is_dir():
-        raise ModelError(f"{path}: is a folder; give a file")
-    write_text_probe = folder / f".skimp-probe-{Path(path).name}"
-    try:
-        write_text_probe.touch()
-        write_text_probe.unlink()
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be written ({error.strerror}); choose another") from error
 
 
 def _mark(value) -> str:
@@ -344,7 +304,7 @@ def models(json_path):
         rows.append(row)
     _console().print(table)
     if json_path:
-        _check_writable(json_path)
+        check_writable(json_path)
         write_text(json_path, json.dumps({"schema": 1, "models": rows}, indent=1) + "\n")
 
 

@@ -13,7 +13,7 @@ from skimp_compiler.graph import Graph, ModelError
 from skimp_compiler.program import Layer, Program
 from skimp_sim.executor import RunResult
 
-__all__ = ["LayerRow", "Report", "layer_json", "top_answers", "write_text"]
+__all__ = ["LayerRow", "Report", "check_writable", "layer_json", "top_answers", "write_text"]
 
 
 @dataclass(kw_only=True)
@@ -202,9 +202,7 @@ def layer_json(row: LayerRow, config: Config) -> dict:
             "drain": counters.get("stall_drain", 0),
             "other": counters.get("stall_other", 0),
         },
-        "busy_cycles": {
-            name: counters.get(name, 0) for name in ("array", "depthwise", "drain")
-        },
+        "busy_cycles": {name: counters.get(name, 0) for name in ("array", "depthwise", "drain")},
         "dram_read_bytes": reads,
         "dram_write_bytes": writes,
         "act_accesses": counted("act_accesses", ("read", "written")),
@@ -229,6 +227,19 @@ def top_answers(graph: Graph, output: np.ndarray, labels, count: int = 5) -> lis
     best = np.argsort(-scores, kind="stable")[:count]
     names = labels if labels is not None and len(labels) == flat.size else None
     return [(int(k), float(scores[k]), names[k] if names else f"class {k}") for k in best]
+
+
+def check_writable(path: str) -> None:
+    """Refuse an output before the work, not behind it."""
+    folder = Path(path).resolve().parent
+    if Path(path).is_dir():
+        raise ModelError(f"{path}: is a folder; give a file")
+    write_text_probe = folder / f".skimp-probe-{Path(path).name}"
+    try:
+        write_text_probe.touch()
+        write_text_probe.unlink()
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be written ({error.strerror}); choose another") from error
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -17,7 +17,7 @@ from skimp.isa import LoadTarget
 from skimp.mem.ram import Ram1R1W
 from skimp.pe.array import PeArray
 from skimp.pe.psum_spad import PsumSpad
-from skimp.shared import Shared
+from skimp.prim.shared import Shared
 
 __all__ = ["ComputeUnit"]
 
@@ -170,9 +170,7 @@ class ComputeUnit(wiring.Component):
         m.d.sync += next_slice.eq(wgt_spad.r_addr + 1)
         m.d.comb += [
             wgt_spad.r_en.eq(read_issue.wgt_read | (slices_left != 0)),
-            wgt_spad.r_addr.eq(
-                Mux(read_issue.wgt_read, read_issue.wgt_addr * CHAIN, next_slice)
-            ),
+            wgt_spad.r_addr.eq(Mux(read_issue.wgt_read, read_issue.wgt_addr * CHAIN, next_slice)),
             array.wgt.eq(wgt_spad.r_data),
             array.wgt_load.eq(act_issue.wgt_read),
             array.wgt_swap.eq(act_issue.conv & act_issue.swap),

@@ -100,9 +100,7 @@ class Sequencer(wiring.Component):
         """Read commands into a small queue until END goes by."""
         cfg = self._config
         beats_per_command = COMMAND_BYTES // cfg.bus_bytes
-        m.submodules.fetched = fetched = SyncFIFOBuffered(
-            width=COMMAND_BITS, depth=FETCH_AHEAD
-        )
+        m.submodules.fetched = fetched = SyncFIFOBuffered(width=COMMAND_BITS, depth=FETCH_AHEAD)
         addr = Signal(32, reset_less=True)
         fetching = Signal()
         expected = Signal(range(FETCH_AHEAD + 1))  # asked for, not yet dispatched

@@ -1,7 +1,7 @@
 """Weight load unit: executes LOAD_LINEAR."""
 
 from amaranth import *
-from amaranth.lib import memory, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
@@ -9,6 +9,7 @@ from skimp.config import Config
 from skimp.ctrl.decode import COMMAND_BITS, view
 from skimp.dma.axi import SegmentLayout
 from skimp.isa import LoadTarget, Opcode
+from skimp.mem.lut_ram import LutRam
 
 __all__ = ["TABLE_ENTRIES", "LinearUnit"]
 
@@ -100,26 +101,23 @@ class LinearUnit(wiring.Component):
         ]
         per_beat = cfg.bus_bytes // 4
         depth = TABLE_ENTRIES // per_beat
-        m.submodules.table = table = memory.Memory(
-            shape=unsigned(cfg.bus_bits), depth=depth, init=[], attrs={"ram_style": "distributed"}
-        )
-        write, read = table.write_port(), table.read_port(domain="comb")
+        m.submodules.table = table = LutRam(width=cfg.bus_bits, depth=depth)
         entry = Signal(range(TABLE_ENTRIES))
         copying = Signal()
         table_post = Signal(16, reset_less=True)
         m.d.comb += [
-            write.addr.eq(beat),
-            write.data.eq(self.beats.payload),
-            read.addr.eq(entry // per_beat),
+            table.w_addr.eq(beat),
+            table.w_data.eq(self.beats.payload),
+            table.r_addr.eq(entry // per_beat),
         ]
         m.d.sync += [
             self.table_w_en.eq(copying),
             self.table_w_addr.eq(entry),
-            self.table_w_data.eq(read.data.word_select(entry % per_beat, 32)),
+            self.table_w_data.eq(table.r_data.word_select(entry % per_beat, 32)),
         ]
         with m.If(self.beats.valid & pending.r_rdy):
             m.d.sync += [self.w_en.eq(~to_table), beat.eq(beat + 1)]
-            m.d.comb += write.en.eq(to_table)
+            m.d.comb += table.w_en.eq(to_table)
             with m.If(last):
                 m.d.sync += beat.eq(0)
                 m.d.comb += pending.r_en.eq(1)

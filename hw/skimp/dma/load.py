@@ -55,7 +55,7 @@ class LoadWriter(wiring.Component):
     less from an odd one (the phases lie half of the banks apart); one word with larger strides.
     """
 
-    gap_cycles = 2
+    gap_cycles = 3
 
     def __init__(self, config: Config, *, fifo_words: int):
         self._config = config
@@ -266,9 +266,7 @@ class LoadWriter(wiring.Component):
                     with m.If(~row_end):
                         m.d.sync += [
                             addr.eq(next_col),
-                            phase_w.eq(
-                                Mux(pairs, phase_w ^ count[0], Mux(wrap_w, 0, phase_w + 1))
-                            ),
+                            phase_w.eq(Mux(pairs, phase_w ^ count[0], Mux(wrap_w, 0, phase_w + 1))),
                             odd.eq(~odd),
                         ]
                     with m.Else():

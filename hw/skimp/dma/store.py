@@ -260,9 +260,7 @@ class StoreUnit(wiring.Component):
             self.beats.valid.eq(queue.r_rdy & ~head.chip & tickets.w_rdy),
             self.act_w_addr.eq(Cat(head.addr[:31], Const(0, 1))),
             self.act_w_data.eq(head.data),
-            gone.eq(
-                queue.r_rdy & tickets.w_rdy & Mux(head.chip, 1, self.beats.ready)
-            ),
+            gone.eq(queue.r_rdy & tickets.w_rdy & Mux(head.chip, 1, self.beats.ready)),
             queue.r_en.eq(gone),
             self.act_w_en.eq(Mux(gone & head.chip, head.words, 0)),
             tickets.w_en.eq(gone & head.end),

@@ -1,11 +1,12 @@
 """Queue of words: part of a beat in, up to a beat's worth of words out."""
 
 from amaranth import *
-from amaranth.lib import memory, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from skimp.config import Config
+from skimp.mem.lut_ram import LutRam
 
 __all__ = ["WordFifo"]
 
@@ -75,23 +76,18 @@ class WordFifo(wiring.Component):
 
         words = []
         for b in range(lanes):
-            ram = memory.Memory(
-                shape=unsigned(bits), depth=self._num_beats, init=[],
-                attrs={"ram_style": "distributed"},
-            )  # fmt: skip
-            m.submodules[f"bank_{b}"] = ram
-            write, read = ram.write_port(), ram.read_port(domain="comb")
+            m.submodules[f"bank_{b}"] = ram = LutRam(width=bits, depth=self._num_beats)
             nth = Signal(max(shift, 1), name=f"nth_{b}")
             source = Signal(max(shift, 1), name=f"source_{b}")
             if shift:
                 m.d.comb += [nth.eq(b - w_bank), source.eq(nth + self.w_first)]
             m.d.comb += [
-                write.en.eq(nth < self.w_count),
-                write.addr.eq((w_ptr >> shift) + (w_bank > b if shift else 0)),
-                write.data.eq(self.w_data.word_select(source, bits) if shift else self.w_data),
-                read.addr.eq((r_ptr >> shift) + (r_bank > b if shift else 0)),
+                ram.w_en.eq(nth < self.w_count),
+                ram.w_addr.eq((w_ptr >> shift) + (w_bank > b if shift else 0)),
+                ram.w_data.eq(self.w_data.word_select(source, bits) if shift else self.w_data),
+                ram.r_addr.eq((r_ptr >> shift) + (r_bank > b if shift else 0)),
             ]
-            words.append(read.data)
+            words.append(ram.r_data)
         for n in range(cfg.load_words):
             if not shift:
                 m.d.comb += self.r_data[0].eq(words[0])

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from skimp.config import Config
 from skimp.feed.pipe import delay
 from skimp.prim.dsp48e2 import PackedPair, PlainPair
-from skimp.shared import Shared
+from skimp.prim.shared import Shared
 
 __all__ = ["DepthwiseUnit"]
 

@@ -8,7 +8,7 @@ from amaranth.utils import exact_log2
 from skimp.config import CHAIN, Config
 from skimp.feed.pipe import delay
 from skimp.pe.chain import FIELD_BITS, PeChain, PlainChain
-from skimp.shared import Shared
+from skimp.prim.shared import Shared
 
 __all__ = ["PeArray"]
 

@@ -287,9 +287,7 @@ class DrainUnit(wiring.Component):
                 m.d.comb += self.ofmap_w_data[k].eq(slots[k].ofmap.as_value())
         m.d.comb += [
             self.ofmap_w_pixel.eq(finished_tag.pixel),
-            self.idle.eq(
-                self.command.ready & ~self.command.valid & ~running & (in_pipeline == 0)
-            ),
+            self.idle.eq(self.command.ready & ~self.command.valid & ~running & (in_pipeline == 0)),
             self.post.eq(Mux(finished, posts.r_data, 0)),
         ]
         return m

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from skimp.config import Config
 from skimp.feed.pipe import delay
 from skimp.isa import MAX_SHIFT, Rounding
-from skimp.shared import Shared
+from skimp.prim.shared import Shared
 
 __all__ = ["MULT_CYCLES", "Requant", "RequantControl", "RequantLane"]
 

@@ -3,11 +3,10 @@
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 
-from skimp_boards.area import estimate
-
 from skimp.config import Config
-from skimp_sim.explore.evaluate import Point, evaluate
-from skimp_sim.explore.space import Space
+from skimp_boards.area import estimate
+from skimp_boards.explore.evaluate import Point, evaluate
+from skimp_boards.explore.space import Space
 
 __all__ = ["pareto", "search"]
 

@@ -6,9 +6,9 @@ from matplotlib.figure import Figure
 from rich.table import Table
 
 from skimp.configs import PRESETS
-from skimp_sim.explore.evaluate import ENERGY, Point
-from skimp_sim.explore.search import pareto
-from skimp_sim.explore.space import Space
+from skimp_boards.explore.evaluate import ENERGY, Point
+from skimp_boards.explore.search import pareto
+from skimp_boards.explore.space import Space
 
 __all__ = ["as_json", "as_plot", "as_table"]
 

@@ -61,7 +61,5 @@ class Shared(wiring.Component):
         for path, member, value in ours:
             direction = "o" if member.flow is Out else "i"
             ports[f"{direction}_{'__'.join(map(str, path))}"] = Value.cast(value)
-        m.submodules.inner = Instance(
-            self._name, i_clk=ClockSignal(), i_rst=ResetSignal(), **ports
-        )
+        m.submodules.inner = Instance(self._name, i_clk=ClockSignal(), i_rst=ResetSignal(), **ports)
         return m

@@ -8,12 +8,12 @@ import pytest
 from click.testing import CliRunner
 
 from skimp.configs import PRESETS
+from skimp_boards.explore import search as search_module
+from skimp_boards.explore.evaluate import Point, evaluate
+from skimp_boards.explore.report import as_json, as_plot
+from skimp_boards.explore.search import pareto, search
+from skimp_boards.explore.space import SPACES
 from skimp_sim.cli import main
-from skimp_sim.explore import search as search_module
-from skimp_sim.explore.evaluate import Point, evaluate
-from skimp_sim.explore.report import as_json, as_plot
-from skimp_sim.explore.search import pareto, search
-from skimp_sim.explore.space import SPACES
 
 AREA = {"lut": 1000.0, "ff": 1000.0, "dsp": 10.0, "bram36": 1.0, "uram": 0.0}
 
