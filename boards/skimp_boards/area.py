@@ -151,6 +151,11 @@ def _slices(config: Config) -> dict[str, int]:
     }
 
 
+def _mux(ways: int) -> float:
+    """Return the LUTs of a bit of a multiplexer, about."""
+    return max(1.0, (ways - 1) / 3) if ways > 1 else 0.0
+
+
 def terms(config: Config) -> dict[str, tuple[float, ...]]:
     """Return what the logic of each block grows with; a coefficient belongs to each number."""
     c = config
@@ -176,8 +181,8 @@ def terms(config: Config) -> dict[str, tuple[float, ...]]:
         "param_sets": (outs, 1),
         "add_tables": (outs, 1),
         "drain_unit": (outs * (pixels - steps), outs * steps, outs, 1),
-        "ofmap": (banks * outs * (banks - 1), banks * outs * (steps - 1), banks, 1),
-        "residual": (banks * outs * (load - 1), outs * (banks - 1), banks, 1),
+        "ofmap": (8 * outs * banks * _mux(banks), 8 * outs * banks * _mux(steps), banks, 1),
+        "residual": (8 * outs * banks * _mux(load), 8 * outs * _mux(banks), banks, 1),
         "load_unit": (chip * (banks - 1), load * word * (banks - 1), load * word, 1),
         "linear_unit": (bus, 1),
         "store_unit": (chip, chip * (c.ofmap_blocks - 1), 1),

@@ -55,9 +55,9 @@ _PRIORS = {
         "drain_unit": (32 * _PER_WAY, 0, 80, 0),
         "ifmap_glb": (_PER_WAY, _PER_WAY, 0, 0),
         "load_unit": (_PER_WAY, _PER_WAY, 3, 0),
-        "ofmap": (8 * _PER_WAY, 8 * _PER_WAY, 0, 0),
+        "ofmap": (1, 1, 0, 0),
         "param_sets": (71, 0),
-        "residual": (8 * _PER_WAY, 8 * _PER_WAY, 0, 0),
+        "residual": (1, 1, 0, 0),
         "store_unit": (1, _PER_WAY, 0),
     },
     "ff": {
