@@ -15,7 +15,11 @@ from skimp.dma.linear import TABLE_ENTRIES, LinearUnit
 from skimp.isa import LoadTarget, Opcode, assemble
 from skimp_sim.bench.vectors import run_vectors
 
-BACKENDS = ["pysim", pytest.param("verilator", marks=pytest.mark.verilog)]
+BACKENDS = [
+    "pysim",
+    # Every seed is a build of its own.
+    pytest.param("verilator", marks=[pytest.mark.verilog, pytest.mark.long]),
+]
 CONFIGS = [ODD, dataclasses.replace(WIDE, act_words=2), QUAD]
 
 

@@ -16,7 +16,11 @@ from skimp.dma.load import LoadUnit
 from skimp.isa import CHIP_BASE, Opcode, assemble, glb_address
 from skimp_sim.bench.vectors import run_vectors
 
-BACKENDS = ["pysim", pytest.param("verilator", marks=pytest.mark.verilog)]
+BACKENDS = [
+    "pysim",
+    # Every seed is a build of its own.
+    pytest.param("verilator", marks=[pytest.mark.verilog, pytest.mark.long]),
+]
 ONE = dataclasses.replace(ODD, name="one", act_words=1)
 SPREAD = dataclasses.replace(ODD, name="spread", act_words=8)
 EVEN = dataclasses.replace(WIDE, name="even", act_words=2)

@@ -15,7 +15,11 @@ from skimp.dma.segments import LoadRequests
 from skimp.isa import CHIP_BASE, Opcode, assemble
 from skimp_sim.bench.vectors import run_vectors
 
-BACKENDS = ["pysim", pytest.param("verilator", marks=pytest.mark.verilog)]
+BACKENDS = [
+    "pysim",
+    # Every seed is a build of its own.
+    pytest.param("verilator", marks=[pytest.mark.verilog, pytest.mark.long]),
+]
 CONFIGS = [dataclasses.replace(ODD, name="one", act_words=1), WIDE, QUAD]
 
 

@@ -17,7 +17,11 @@ from skimp.isa import CHIP_BASE, RECORD_BYTES, Opcode, Semaphore, assemble
 from skimp.mem.pixel_ram import PixelRam
 from skimp_sim.bench.vectors import run_vectors
 
-BACKENDS = ["pysim", pytest.param("verilator", marks=pytest.mark.verilog)]
+BACKENDS = [
+    "pysim",
+    # Every seed is a build of its own.
+    pytest.param("verilator", marks=[pytest.mark.verilog, pytest.mark.long]),
+]
 ONE = dataclasses.replace(ODD, name="one", act_words=1)
 EVEN = dataclasses.replace(WIDE, name="even", act_words=2, out_channels=32)
 CONFIGS = [ONE, EVEN, QUAD]
