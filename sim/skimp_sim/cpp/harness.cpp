@@ -113,7 +113,10 @@ struct Sim {
         const bool write_room = !ddr || !(last_beat || writes.empty()) || ddr->can_write();
         top.PORT(axi, arready) = !hang && reads.size() < 16 && room && !stalls[kAr].hit();
         top.PORT(axi, awready) = !hang && writes.size() < 16 && !stalls[kAw].hit();
-        top.PORT(axi, wready) = !hang && write_room && !stalls[kW].hit();
+        // Data waits for its address, as a slave may have it (AWVALID comes from a register).
+        const bool addressed =
+            !writes.empty() || (top.PORT(axi, awvalid) && top.PORT(axi, awready));
+        top.PORT(axi, wready) = !hang && write_room && addressed && !stalls[kW].hit();
         top.PORT(axi, rvalid) = r_valid;
         if (r_valid) {
             const Burst& b = reads.front();
@@ -170,7 +173,6 @@ struct Sim {
         }
         if (w) {
             if (writes.empty()) {
-                // Data may come before its address in AXI4; our master never sends it so.
                 complain("write data without an address");
             } else {
                 Burst& front = writes.front();
