@@ -117,7 +117,8 @@ class CommandBench:
 
     def conv(self, num_pixels: int, /, **fields: int) -> None:
         """Append a 1x1 CONV over all lanes."""
-        real = dict(first=1, ci_last=self.config.in_channels, co_valid=self.config.out_channels)
+        lanes = dict(ci_last=self.config.in_channels, co_valid=self.config.out_channels)
+        real = dict(first=1, last=1) | lanes
         self.add(Opcode.CONV, **self.one_tap(num_pixels, **(real | fields)))
 
     def drain(self, num_pixels: int, /, **fields: int) -> None:

@@ -51,9 +51,10 @@ def _memory_area(kind: str, number: int, width: int, depth: int) -> dict[str, fl
     whole = _least(_BRAM36_SHAPES, width, depth)
     halves = _least(_BRAM18_SHAPES, width, depth)
     cheapest = min(_COSTS["bram36"] * whole, _COSTS["bram18"] * halves)
-    if kind == "distributed" or _COSTS["lutram"] * lutrams < cheapest:
+    auto = kind == "auto"
+    if kind == "distributed" or (auto and _COSTS["lutram"] * lutrams < cheapest):
         return {"lut": number * _LUTRAM_LUTS * lutrams}
-    if _COSTS["uram"] * _urams(width, depth) < cheapest:
+    if auto and _COSTS["uram"] * _urams(width, depth) < cheapest:
         return {"uram": number * _urams(width, depth)}
     if cheapest == _COSTS["bram36"] * whole:
         return {"bram36": number * whole}
@@ -61,9 +62,10 @@ def _memory_area(kind: str, number: int, width: int, depth: int) -> dict[str, fl
 
 
 def memories(config: Config) -> dict[str, tuple]:
-    """Return block -> (kind, number of them, bits of a word, words) of one instance of the block.
+    """Return memory -> (kind, number of them, bits of a word, words) of one instance of a block.
 
-    The kind is "ultra", "distributed", or "auto" where synthesis takes what is cheapest.
+    A memory is named after its block, with another word behind it where the block has two kinds.
+    The kind is "ultra", "block", "distributed", or "auto" where synthesis takes what is cheapest.
     """
     cfg = config
     beats = cfg.param_block_beats
@@ -81,11 +83,12 @@ def memories(config: Config) -> dict[str, tuple]:
         "add_tables": ("auto", 2 * cfg.out_channels, 32, _TABLE_ENTRIES // 2),
         "ofmap": (*pixel_ram, cfg.ofmap_depth // cfg.chip_words),
         "residual": (*pixel_ram, cfg.ofmap_depth // cfg.chip_words),
-        "psum_spad": (
-            "auto",
-            getattr(cfg, "psum_slots", 2),
+        "psum_spad": ("distributed", 1, 32 * cfg.out_channels, cfg.psum_depth),
+        "psum_spad finished": (
+            "block",
+            1,
             32 * cfg.out_channels,
-            cfg.psum_depth,
+            cfg.psum_slots << (cfg.psum_depth - 1).bit_length(),
         ),
         "load_unit": (
             "distributed",
@@ -144,7 +147,7 @@ def _slices(config: Config) -> dict[str, int]:
     product = beats & (beats - 1) != 0 and (cfg.param_depth * beats - 1).bit_length() >= 9
     return {
         "pe_chain": CHAIN * (1 if cfg.packed else 2),
-        "depthwise": pairs * (1 if cfg.packed else 2),
+        "depthwise": pairs * cfg.dw_slices * (1 if cfg.packed else 2),
         "requant_lane": counted.get("requant_lane", 4),
         "ifmap_feed": counted.get("ifmap_feed", 1),
         "param_sets": int(product),
@@ -162,14 +165,13 @@ def terms(config: Config) -> dict[str, tuple[float, ...]]:
     pixels, ins, outs = c.pixels, c.in_channels, c.out_channels
     word, bus, chip = c.word_bits, c.bus_bits, c.chip_bits
     banks, load, steps = c.chip_words, c.load_words, c.drain_pixels
-    slots = getattr(c, "psum_slots", 2)
     rows = math.ceil(c.act_depth / _URAM_DEPTH) if c.act_depth else 0
     spad_rows = math.ceil(CHAIN * c.wgt_depth / _URAM_DEPTH)
     return {
         "pe_chain": (1,),
         "pe_array": (pixels * ins, pixels * outs * (ins // CHAIN - 1)),
-        "depthwise": (pixels * ins, ins, 1),
-        "psum_spad": (outs, outs * (slots - 2), 1),
+        "depthwise": (pixels * ins, ins, pixels * ins * (not c.dw_slices), 1),
+        "psum_spad": (outs, 1),
         "wgt_spad": (c.wgt_slice_bytes * (spad_rows - 1), 1),
         "dw_wgt_spad": (1,),
         "ifmap_glb": (word * pixels * (pixels - 1), word * pixels * (load - 1), pixels, 1),
@@ -199,9 +201,10 @@ def fixed_area(config: Config, block: str) -> dict[str, float]:
     """Return the counted part of one instance of a block."""
     area = dict.fromkeys(KEYS, 0)
     area["dsp"] = _slices(config).get(block, 0)
-    held = memories(config).get(block)
-    if held is not None:
-        area |= _memory_area(*held)
+    for name, held in memories(config).items():
+        if name.split()[0] == block:
+            for key, value in _memory_area(*held).items():
+                area[key] += value
     return area
 
 

@@ -40,7 +40,7 @@ SAMPLES: dict[str, tuple[Config, tuple[str, ...]]] = {
             replace(PRESETS["small"], name="broad", pixels=8, out_channels=32, drain_pixels=1),
             _LANES + _LOADS,
         ),
-        ("slots", replace(PRESETS["tiny"], name="slots", psum_slots=3), ("psum_spad",)),
+        ("luts", replace(PRESETS["small"], name="luts", dw_slices=False), ("depthwise",)),
     )
 }
 """Configurations that the coefficients come from, and which of their blocks (empty: all)."""

@@ -155,7 +155,7 @@ class _ConvEmitter:
         slot = self.out.begin_tile()
         num_k = min(config.out_channels, spec.num_outputs - k * config.out_channels)
         psums = self.out.psum_words(rows * cols)
-        first = True
+        first, parts = True, list(self._kernel_parts())
         for c0 in range(0, self.c_blocks, tiling.chunk_blocks):
             num_c = min(tiling.chunk_blocks, self.c_blocks - c0)
             if tiling.kind == "streamed":
@@ -165,12 +165,13 @@ class _ConvEmitter:
                 tile_base = ifmap_base
                 base = ifmap_base + c0 * geometry.block_words
                 tile_words = self.c_blocks * geometry.block_words
-            for r0, num_r, s0, num_s in self._kernel_parts():
+            for r0, num_r, s0, num_s in parts:
                 if tiling.kind == "resident" or self._whole_chunks:
                     word = self.wgt_words[k]
                 else:
                     word = self._load_chunk(k, c0, num_c, r0, s0, num_r * num_s)
                 last_c = c0 + num_c == self.c_blocks
+                last = last_c and (r0 + num_r, s0 + num_s) == (spec.window.r, spec.window.s)
                 rest = spec.num_channels - (self.c_blocks - 1) * config.in_channels
                 fields = geometry.tap_fields(
                     base=base, p0=y0 - tile[0], q0=x0 - tile[1],
@@ -183,7 +184,7 @@ class _ConvEmitter:
                         ("ifmap", tile_base, tile_base + tile_words),
                         ("wgt", word, word + num_c * num_r * num_s),
                     ],
-                    writes=[psums],
+                    writes=[psums] if last else [],
                     **fields,
                     num_pixels=rows * cols,
                     num_groups=_ceil(rows * cols, config.pixels),
@@ -191,6 +192,7 @@ class _ConvEmitter:
                     psum_slot=slot,
                     in_zp=spec.in_zp,
                     first=int(first),
+                    last=int(last),
                     wgt_base=word,
                     ci_last=rest if last_c else config.in_channels,
                     co_valid=num_k,

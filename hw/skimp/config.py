@@ -68,6 +68,8 @@ class Config:
         Clocks without progress after which the accelerator stops with an error.
     packed : bool
         Two products per DSP48E2 (False: one plain product per multiplier, for other devices).
+    dw_slices : bool
+        The depthwise unit multiplies in DSP48E2, too (False: in LUTs).
     clock_mhz : int
         Clock that reports assume.
     """
@@ -93,6 +95,7 @@ class Config:
     writes_outstanding: int = 4
     watchdog_cycles: int = 1 << 20
     packed: bool = True
+    dw_slices: bool = True
     clock_mhz: int = 300
 
     def __post_init__(self):

@@ -48,7 +48,7 @@ PRESETS = {
             in_channels=16,
             out_channels=32,
             bus_words=4,
-            drain_pixels=3,
+            drain_pixels=2,
             psum_depth=64,
             psum_slots=3,
             act_words=8,
@@ -60,6 +60,7 @@ PRESETS = {
             ifmap_depth=4096,
             ofmap_depth=2048,
             param_depth=128,
+            dw_slices=False,
         ),
     )
 }

@@ -323,10 +323,12 @@ COMMANDS = {
             Opcode.CONV,
             Unit.COMPUTE,
             "Array: for channel block, kernel row, kernel column: take the next weight block and "
-            "add its products to the psums of every pixel group.",
+            "add its products to the psums of every pixel group. The psums of one tile are under "
+            "way at a time: from a command with first to the next one with last.",
             _TAP_FIELDS
             + (
-                Field("first", 11, 26, 1, "1: start the psums at 0; 0: add to what is there"),
+                Field("first", 11, 26, 1, "1: start the psums at 0; 0: go on with those under way"),
+                Field("last", 11, 27, 1, "1: the psums are finished and go to their slot"),
                 Field("wgt_base", 13, 0, 16, "first block in the weight scratchpad"),
                 Field("ci_last", 12, 8, 8, "channels that are real in the last channel block"),
                 Field("co_valid", 12, 16, 8, "output channels that are real in this block"),

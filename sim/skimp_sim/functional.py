@@ -53,6 +53,7 @@ class FunctionalModel:
         self.lut = np.zeros((2, 256), np.int32)
         entries = config.psum_depth * config.pixels
         self.psum = np.zeros((config.psum_slots, entries, co), np.int32)
+        self.sums = None  # psums under way [pixel, co], of one tile
         self.ofmap = np.zeros((config.ofmap_depth, co), np.int8)
         self.residual = np.zeros((config.ofmap_depth, co), np.int8)
         self.chip = np.zeros(config.act_bytes, np.uint8)
@@ -296,9 +297,6 @@ class FunctionalModel:
         self._read("ifmap", np.unique(words))
         return words, self.ifmap[words].astype(np.int32) - f.in_zp
 
-    def _psum_entries(self, f):
-        return f.psum_slot, slice(0, f.num_pixels)
-
     def _conv(self, f) -> None:
         cfg = self.config
         _, acts = self._operands(f)
@@ -317,12 +315,15 @@ class FunctionalModel:
         right = weights.transpose(0, 2, 1).reshape(-1, cfg.out_channels)
         kind = np.float32 if left.shape[1] * 255 * 128 < 1 << 24 else np.float64
         sums = (left.astype(kind) @ right.astype(kind)).astype(np.int64)
-        slot, entries = self._psum_entries(f)
         if not f.first:
-            self._read("psum", self._psum_words(f))
-            sums = sums + self.psum[slot, entries]
-        self._write("psum", self._psum_words(f))
-        self.psum[slot, entries] = wrap_int32(sums).astype(np.int32)
+            if self.sums is None or len(self.sums) != f.num_pixels:
+                self._fail("adds to psums that are not under way")
+            sums = sums + self.sums
+        sums = wrap_int32(sums).astype(np.int32)
+        self.sums = None if f.last else sums
+        if f.last:
+            self._write("psum", self._psum_words(f))
+            self.psum[f.psum_slot, : f.num_pixels] = sums
         real = np.full(f.num_c, cfg.in_channels)
         real[-1] = f.ci_last
         lanes = np.arange(cfg.in_channels) < real[:, None]
@@ -356,10 +357,10 @@ class FunctionalModel:
 
     def _write_psums(self, f, sums) -> None:
         """Write psums of one channel block; the other lanes get zeros."""
-        slot, entries = self._psum_entries(f)
         self._write("psum", self._psum_words(f))
-        self.psum[slot, entries] = 0
-        self.psum[slot, entries, : self.config.in_channels] = wrap_int32(sums)
+        psum = self.psum[f.psum_slot, : f.num_pixels]
+        psum[:] = 0
+        psum[:, : self.config.in_channels] = wrap_int32(sums)
 
     def _drain(self, f) -> None:
         cfg = self.config

@@ -45,8 +45,7 @@ class HazardCheck:
             "residual": config.ofmap_depth,
         }
         # Per word: count of the last writer in its unit's clock (-1: never), and the unit; last
-        # reader's count. A buffer has one writing unit and one other unit that reads; the writer
-        # may read too (compute adds to psums), which its own order makes safe.
+        # reader's count. A buffer has one writing unit and one other unit that reads.
         self._written = {name: np.full(size, -1, np.int64) for name, size in sizes.items()}
         self._read = {name: np.full(size, -1, np.int64) for name, size in sizes.items()}
         self._writer: dict[str, int] = {}

@@ -238,7 +238,7 @@ def test_conv(config, seed):
     co_valid = int(b.rng.integers(1, config.out_channels + 1))
     fields |= dict(in_zp=in_zp, wgt_base=wgt_base, ci_last=ci_last, co_valid=co_valid)
     b.add(Opcode.CONV, first=1, **fields)
-    b.add(Opcode.CONV, first=0, **(fields | dict(in_zp=in_zp // 2)))
+    b.add(Opcode.CONV, first=0, last=1, **(fields | dict(in_zp=in_zp // 2)))
     model = b.run()
     gated = 0
     for f in range(num_pixels):
@@ -270,23 +270,19 @@ def test_conv_wraps_around():
     """Sums beyond 32 bits wrap as the adders do."""
     b = bench(ODD, 4)
     ifmap = b.fill_ifmap(9)
-    wgt = b.fill_wgt(1)
-    b.conv(9)
+    wgt = b.fill_wgt(1).astype(int)
+    b.conv(9, last=0)
     model = b.run()
     start = (1 << 31) - 2
-    model.psum[0, :9] = start
+    model.sums[:] = start
     b.code = []
     b.conv(9, first=0, in_zp=-128)
     b.run(model)
-    found = 0
+    total = start + (ifmap[:9].astype(int) + 128) @ wgt[0].T
+    assert total.max() >= 1 << 31
     for f in range(9):
         for co in range(ODD.out_channels):
-            total = start
-            for ci in range(ODD.in_channels):
-                total += (int(ifmap[f, ci]) + 128) * int(wgt[0, co, ci])
-            assert model.psum[0, f, co] == wrapped(total)
-            found += total != wrapped(total)
-    assert found
+            assert model.psum[0, f, co] == wrapped(int(total[f, co]))
 
 
 @pytest.mark.parametrize("config", CONFIGS)
@@ -535,6 +531,15 @@ def test_wait_for_ever():
     refused(b, "waits for IFMAP_FULL for ever")  # a program begins with all of them at 0
 
 
+def test_sums_that_are_not_under_way():
+    for before in ({}, dict(last=1), dict(last=0, num_pixels=2, num_groups=1)):
+        b = conv_ready()
+        if before:
+            b.conv(3, **before)
+        b.conv(3, first=0)
+        refused(b, "adds to psums that are not under way")
+
+
 def test_reads_of_what_was_never_written():
     b = bench(ODD, 1)
     b.fill_wgt(1)
@@ -545,7 +550,9 @@ def test_reads_of_what_was_never_written():
     b.conv(3)
     refused(b, "wgt words that were never written")
     b = conv_ready()
-    b.conv(3, first=0)
+    b.fill_param()
+    b.conv(3, last=0)
+    b.drain(3)
     refused(b, "psum words that were never written")
     b = conv_ready()
     b.conv(3)

@@ -22,7 +22,7 @@ def IssueLayout(config: Config):
     """Control that travels beside the operands, one record a clock.
 
     conv, dw : the unit that takes the operands of this clock (at most one is set)
-    first, last : conv: psums start at 0; dw: first and last tap of a pixel group
+    first, last : first and last product of a psum
     swap : conv: the prefetched weights become the working ones
     wgt_read : from this record on, a clock a slice, the next block enters the prefetch registers
     group : psum entry; slot : psum slot
@@ -227,6 +227,7 @@ class ComputeControl(wiring.Component):
                     s0.conv.eq(group_valid),
                     s0.swap.eq(group == 0),
                     s0.first.eq(walk.first & conv.first),
+                    s0.last.eq(walk.last & conv.last),
                     advance.eq(1),
                     registers_free.eq(walk.last & (group != 0)),
                 ]

@@ -203,6 +203,7 @@ class ComputeUnit(wiring.Component):
                 m.d.comb += [
                     psum.valid.eq(1),
                     psum.first.eq(1),
+                    psum.last.eq(1),
                     psum.slot.eq(dw_issue.slot),
                     psum.addr.eq(dw_issue.group),
                 ]
@@ -212,6 +213,7 @@ class ComputeUnit(wiring.Component):
                 m.d.comb += [
                     psum.valid.eq(array_issue.conv),
                     psum.first.eq(array_issue.first),
+                    psum.last.eq(array_issue.last),
                     psum.slot.eq(array_issue.slot),
                     psum.addr.eq(array_issue.group),
                 ]

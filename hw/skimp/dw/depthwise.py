@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from skimp.config import Config
 from skimp.feed.pipe import delay
 from skimp.prim.dsp48e2 import PackedPair, PlainPair
+from skimp.prim.lut_pair import LutPair
 from skimp.prim.shared import Shared
 
 __all__ = ["DepthwiseUnit"]
@@ -42,8 +43,9 @@ class DepthwiseUnit(wiring.Component):
     Notes
     -----
     *Latency*: 6 clocks. *Throughput*: a tap a clock. *Resources*: ceil(pixels / 2) * in_channels
-    DSP48E2 (twice as many plain multipliers without `config.packed`); 41 bits of carry a lane.
-    All taps of a group have the same `max_mode`. A slice rests while its weight or both its
+    DSP48E2 (twice as many plain multipliers without `config.packed`, none without
+    `config.dw_slices`); 41 bits of carry a lane.
+    All taps of a group have the same `max_mode`. A pair rests while its weight or both its
     activations are 0, between taps and in max_mode.
     """
 
@@ -71,8 +73,12 @@ class DepthwiseUnit(wiring.Component):
         m = Module()
         pixels, channels = self._config.pixels, self._config.in_channels
         depth = PackedPair.latency
-        pair_class = PackedPair if self._config.packed else PlainPair
-        pair_name = "skimp_packed_pair" if self._config.packed else "skimp_plain_pair"
+        if not self._config.dw_slices:
+            pair_class, pair_name = LutPair, "skimp_lut_pair"
+        elif self._config.packed:
+            pair_class, pair_name = PackedPair, "skimp_packed_pair"
+        else:
+            pair_class, pair_name = PlainPair, "skimp_plain_pair"
         valid = delay(m, self.valid, depth, name="valid")
         first = delay(m, self.first, depth, name="first", reset_less=True)
         last = delay(m, self.last, depth, name="last", reset_less=True)

@@ -1,4 +1,4 @@
-"""Psum scratchpad of one pixel lane: adds into one slot while another one drains."""
+"""Psum scratchpad of one pixel lane: adds up one tile's sums while others' drain."""
 
 from amaranth import *
 from amaranth.lib import data, wiring
@@ -7,13 +7,14 @@ from amaranth.utils import ceil_log2
 
 from skimp.config import Config
 from skimp.feed.pipe import delay
+from skimp.mem.lut_ram import LutRam
 from skimp.mem.ram import Ram1R1W
 
 __all__ = ["PsumSpad"]
 
 
 class PsumSpad(wiring.Component):
-    """psum_slots x psum_depth entries of out_channels 32-bit sums.
+    """psum_depth sums under way and psum_slots x psum_depth finished ones, of 32 bits a channel.
 
     Parameters
     ----------
@@ -22,19 +23,20 @@ class PsumSpad(wiring.Component):
     Members
     -------
     value : In(ArrayLayout(signed(32), out_channels))
-        Added to the entry (int32, wrapping), or put there where `first`.
-    valid, first, slot, addr : In
-        With the value.
+        Added to the sum under way (int32, wrapping), or the first one of it.
+    valid, first, last, slot, addr : In
+        With the value. Where `last`, the sum is finished and goes to the slot.
     rd_en, rd_slot, rd_addr : In
-        Drain side; the slot is not the one being filled.
+        Drain side: finished sums.
     rd_data : Out(ArrayLayout(signed(32), out_channels))
         `read_latency` clocks later.
 
     Notes
     -----
-    *Latency*: an entry is readable `write_latency` clocks after its value came. *Throughput*: a
+    *Latency*: a sum is readable `write_latency` clocks after its last value came. *Throughput*: a
     value a clock; the same entry again after `min_revisit` clocks or more.
-    *Resources*: psum_slots memories of psum_depth x 32 * out_channels bits.
+    *Resources*: a LUT RAM of psum_depth and a block RAM of psum_slots x psum_depth words of
+    32 * out_channels bits: what is added to lies in small memory, what waits in dense one.
     """
 
     read_latency = 1
@@ -50,6 +52,7 @@ class PsumSpad(wiring.Component):
                 "value": In(sums),
                 "valid": In(1),
                 "first": In(1),
+                "last": In(1),
                 "slot": In(2),
                 "addr": In(addr_bits),
                 "rd_en": In(1),
@@ -62,49 +65,40 @@ class PsumSpad(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         cfg = self._config
-        slots = []
-        for h in range(cfg.psum_slots):
-            m.submodules[f"slot_{h}"] = ram = Ram1R1W(
-                width=32 * cfg.out_channels, depth=cfg.psum_depth
-            )
-            filling = Signal(name=f"filling_{h}")
-            m.d.comb += filling.eq(self.valid & (self.slot == h))
-            m.d.comb += [
-                ram.r_en.eq((filling & ~self.first) | (self.rd_en & (self.rd_slot == h))),
-                ram.r_addr.eq(Mux(filling, self.addr, self.rd_addr)),
-            ]
-            slots.append(ram)
-        rd_slot = delay(m, self.rd_slot, 1, name="rd_slot", reset_less=True)
-        with m.Switch(rd_slot):
-            for h, ram in enumerate(slots):
-                with m.Case(h):
-                    m.d.comb += self.rd_data.as_value().eq(ram.r_data)
+        width, addr_bits = 32 * cfg.out_channels, ceil_log2(cfg.psum_depth)
+        m.submodules.sums = sums = LutRam(width=width, depth=cfg.psum_depth)
+        m.submodules.finished = finished = Ram1R1W(
+            width=width, depth=cfg.psum_slots << addr_bits, ram_style="block"
+        )
+        m.d.comb += [
+            sums.r_addr.eq(self.addr),
+            finished.r_en.eq(self.rd_en),
+            finished.r_addr.eq(Cat(self.rd_addr, self.rd_slot)),
+            self.rd_data.as_value().eq(finished.r_data),
+        ]
 
         # Stage 1: the entry is there; stage 2: the sum; then it is written.
+        tag = Signal(data.StructLayout({"last": 1, "addr": addr_bits, "slot": 2}))
+        m.d.comb += [tag.last.eq(self.last), tag.addr.eq(self.addr), tag.slot.eq(self.slot)]
         s1_valid = delay(m, self.valid, 1, name="s1_valid")
-        s1_first = delay(m, self.first, 1, name="s1_first", reset_less=True)
-        s1_slot = delay(m, self.slot, 1, name="s1_slot", reset_less=True)
-        s1_addr = delay(m, self.addr, 1, name="s1_addr", reset_less=True)
+        s1_before = Signal(width, reset_less=True)
+        with m.If(self.valid):
+            m.d.sync += s1_before.eq(Mux(self.first, 0, sums.r_data))
         s2_valid = delay(m, s1_valid, 1, name="s2_valid")
-        s2_slot = delay(m, s1_slot, 1, name="s2_slot", reset_less=True)
-        s2_addr = delay(m, s1_addr, 1, name="s2_addr", reset_less=True)
-        sums = []
+        s2_tag = delay(m, tag, 2, name="s2_tag", reset_less=True)
+        s2_sums = []
         for c in range(cfg.out_channels):
             value = delay(m, self.value[c], 1, name=f"s1_value_{c}", reset_less=True)
-            before = Signal(signed(32), name=f"before_{c}")
             s2_sum = Signal(signed(32), name=f"s2_sum_{c}", reset_less=True)
-            with m.If(~s1_first):
-                with m.Switch(s1_slot):
-                    for h, ram in enumerate(slots):
-                        with m.Case(h):
-                            m.d.comb += before.eq(ram.r_data.word_select(c, 32))
             with m.If(s1_valid):
-                m.d.sync += s2_sum.eq(before + value)
-            sums.append(s2_sum)
-        for h, ram in enumerate(slots):
-            m.d.comb += [
-                ram.w_en.eq(s2_valid & (s2_slot == h)),
-                ram.w_addr.eq(s2_addr),
-                ram.w_data.eq(Cat(sums)),
-            ]
+                m.d.sync += s2_sum.eq(s1_before.word_select(c, 32) + value)
+            s2_sums.append(s2_sum)
+        m.d.comb += [
+            sums.w_en.eq(s2_valid & ~s2_tag.last),
+            sums.w_addr.eq(s2_tag.addr),
+            sums.w_data.eq(Cat(s2_sums)),
+            finished.w_en.eq(s2_valid & s2_tag.last),
+            finished.w_addr.eq(Cat(s2_tag.addr, s2_tag.slot)),
+            finished.w_data.eq(Cat(s2_sums)),
+        ]
         return m

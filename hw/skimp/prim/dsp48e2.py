@@ -21,6 +21,7 @@ from amaranth.lib.wiring import In, Out
 
 __all__ = [
     "PACK_SHIFT",
+    "PAIR_PORTS",
     "PAIR_SHIFT",
     "SIM_MODEL",
     "PackedPair",
@@ -302,7 +303,7 @@ class PackedSlice(wiring.Component):
         return m
 
 
-_PAIR_PORTS = {
+PAIR_PORTS = {
     "act1": In(signed(9)),
     "act0": In(signed(9)),
     "wgt": In(signed(8)),
@@ -333,7 +334,7 @@ class PackedPair(wiring.Component):
     offset = 1 << (PAIR_SHIFT - 1)
 
     def __init__(self):
-        super().__init__(_PAIR_PORTS)
+        super().__init__(PAIR_PORTS)
 
     def elaborate(self, platform):
         m = Module()
@@ -402,7 +403,7 @@ class PlainPair(wiring.Component):
     latency = PackedPair.latency
 
     def __init__(self):
-        super().__init__(_PAIR_PORTS)
+        super().__init__(PAIR_PORTS)
 
     def elaborate(self, platform):
         m = Module()

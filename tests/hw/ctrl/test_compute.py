@@ -113,7 +113,10 @@ class Job:
         self.taps = base + offsets
         wgt_depth = config.wgt_depth if self.conv else config.dw_wgt_depth
         glb = lambda word: glb_address(int(word), px)
-        kind = dict(co_valid=pick.randint(1, config.out_channels), first=pick.randrange(2))
+        kind = dict(
+            co_valid=pick.randint(1, config.out_channels),
+            first=pick.randrange(2), last=pick.randrange(2),
+        )  # fmt: skip
         if not self.conv:
             kind = dict(max_mode=pick.randrange(2), unit_wgt=pick.randrange(2))
         self.fields = dict(
@@ -233,11 +236,12 @@ class Trace:
                 assert r["ci_en"] == (1 << job.real(tap)) - 1, here
                 assert r["macs_per_act"] == job.macs(), here
                 assert (r["group"], r["slot"]) == (group, job.psum_slot), here
+                last = len(job.taps) - 1
                 if job.conv:
                     assert r["swap"] == (group == 0), here
                     assert r["first"] == (job.first and tap == 0), here
+                    assert r["last"] == (job.last and tap == last), here
                 else:
-                    last = len(job.taps) - 1
                     assert (r["first"], r["last"]) == (tap == 0, tap == last), here
                     assert (r["max_mode"], r["unit_wgt"]) == (job.max_mode, job.unit_wgt), here
                     assert r["wgt_addr"] == job.wgt_base + tap, here
@@ -369,13 +373,16 @@ class Memories:
             beat = int.from_bytes(data[n * size : (n + 1) * size], "little")
             self._add(lin_w_en=1, lin_w_target=int(target), lin_w_addr=n, lin_w_data=beat)
 
-    def psums(self, job, before):
-        """Return psums [num_pixels, out_channels] that a job leaves, and the MACs it gates."""
+    def psums(self, job, before, taps=None):
+        """Return sums [num_pixels, out_channels] behind a job, and the MACs it gates.
+
+        `taps` ends the CONV early, as the end of a slice.
+        """
         cfg = self.config
         acts = self.ifmap[job.taps[:, None] + job.pixels] - job.in_zp  # [tap, pixel, ci]
         weights = slice(job.wgt_base, job.wgt_base + len(job.taps))
         if job.conv:
-            sums = np.einsum("tpi,tki->pk", acts, self.wgt[weights])
+            sums = np.einsum("tpi,tki->pk", acts[:taps], self.wgt[weights][:taps])
             if not job.first:
                 sums = wrap_int32(sums + before[: job.num_pixels])
         else:
@@ -402,7 +409,7 @@ def test_psums(config, backend):
     """Every command's psums are read from the clock of its post on, the last ones first.
 
     The slots take turns, so that nobody writes what is read; CONV follows DEPTHWISE and the other
-    way round, and adds to what either left.
+    way round, and goes on with the sums of a CONV before.
     """
     num_jobs = 60 if backend == "verilator" else 16
     for seed in range(2 if backend == "verilator" else 1):
@@ -414,8 +421,8 @@ def test_psums(config, backend):
         jobs = []
         while len(jobs) < num_jobs:
             slot = len(jobs) % config.psum_slots
-            if len(jobs) < config.psum_slots:  # there is something to add to
-                job = Job(config, pick, Opcode.CONV, groups=12, psum_slot=slot, first=1)
+            if not jobs:  # there is something to add to
+                job = Job(config, pick, Opcode.CONV, groups=12, psum_slot=slot, first=1, last=0)
             else:
                 job = random_job(config, pick, psum_slot=slot)
             if not job.inside or job.clocks < 12:
@@ -434,7 +441,8 @@ def test_psums(config, backend):
 
         reads = {}
         for post, job in zip(posts, jobs):
-            for n, group in enumerate(reversed(range(job.num_groups)), post):
+            finished = job.fields.get("last", 1)
+            for n, group in enumerate(reversed(range(job.num_groups * finished)), post):
                 assert n not in reads
                 reads[n] = (job, group)
         for n in range(start, len(vectors)):
@@ -445,13 +453,15 @@ def test_psums(config, backend):
             )
         results = run_vectors(dut, vectors, [*outputs, *psums], backend=backend)
         want, gated = {}, 0
-        state = np.zeros((config.psum_slots, config.tile_pixels, config.out_channels), int)
+        state = np.zeros((config.tile_pixels, config.out_channels), int)  # sums under way
         for job in jobs:
-            want[job], gates = memories.psums(job, state[job.psum_slot])
-            state[job.psum_slot, : job.num_pixels] = want[job]
-            if job.fields.get("first", 1):  # idle lanes of the last group start at 0 like the rest
-                state[job.psum_slot, job.num_pixels : job.num_groups * config.pixels] = 0
+            want[job], gates = memories.psums(job, state)
             gated += gates
+            if job.conv and (len(job.taps) > 1 or not job.last):
+                # The last product of a finished sum goes to the slot only.
+                state[: job.num_pixels] = memories.psums(job, state, taps=-job.last or None)[0]
+                if job.first:  # idle lanes of the last group start at 0 like the rest
+                    state[job.num_pixels : job.num_groups * config.pixels] = 0
         for n, (job, group) in reads.items():
             got = results[n + unit.psum_read_latency]
             for i in range(config.pixels):

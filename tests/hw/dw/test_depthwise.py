@@ -13,12 +13,14 @@ from skimp_sim.bench.vectors import run_vectors
 TINY = PRESETS["tiny"]
 PLAIN = replace(TINY, name="plain", pixels=2, packed=False)
 ODD = replace(TINY, name="odd", pixels=3, in_channels=16, out_channels=16)
+LUTS = replace(ODD, name="luts", dw_slices=False)
 VERILATOR = {"backend": "verilator"}
 PRIMITIVE = VERILATOR | {"platform": "xilinx", "extra_sources": (SIM_MODEL,)}
 CASES = [
     pytest.param(TINY, {}, id="tiny-pysim"),
     pytest.param(PLAIN, {}, id="plain-pysim"),
     pytest.param(ODD, {}, id="odd-pysim"),
+    pytest.param(LUTS, {}, id="luts-pysim"),
     pytest.param(PRESETS["small"], VERILATOR, id="small-verilator", marks=pytest.mark.verilog),
     pytest.param(
         PRESETS["zcu104"],

@@ -28,28 +28,33 @@ def pack(values):
 def test_accumulate_and_drain(backend, config, seed):
     rng = random.Random(seed)
     extremes = (0, 1, -1, (1 << 31) - 1, -(1 << 31))
-    memory = {}
-    written_at, read_at = {}, []
+    sums, finished = {}, {}
+    added_at, finished_at, read_at = {}, {}, []
     vectors = []
-    # `memory` is what is there once everything has settled; drains wait for it.
+    # `finished` is what is there once everything has settled; drains wait for it.
     for clock in range(900):
         vector = dict(valid=0, rd_en=0)
-        slot = clock // 100 % config.psum_slots
+        slot = rng.randrange(config.psum_slots)
         addr = rng.randrange(config.psum_depth)
-        if clock - written_at.get((slot, addr), -99) >= PsumSpad.min_revisit and rng.random() < 0.9:
-            first = int((slot, addr) not in memory or rng.random() < 0.2)
+        if clock - added_at.get(addr, -99) >= PsumSpad.min_revisit and rng.random() < 0.9:
+            first = int(addr not in sums or rng.random() < 0.2)
+            last = int(rng.random() < 0.4)
             values = [
                 rng.choice([*extremes, rng.getrandbits(32)]) for _ in range(config.out_channels)
             ]
-            before = [0] * config.out_channels if first else memory[slot, addr]
-            memory[slot, addr] = [(a + b) & MASK for a, b in zip(before, values)]
-            written_at[slot, addr] = clock
-            vector.update(valid=1, first=first, slot=slot, addr=addr, value=pack(values))
-        other = ((slot + 1) % config.psum_slots, rng.randrange(config.psum_depth))
-        settled = clock - written_at.get(other, clock) >= PsumSpad.write_latency
-        if other in memory and settled:
+            before = [0] * config.out_channels if first else sums[addr]
+            total = [(a + b) & MASK for a, b in zip(before, values)]
+            added_at[addr] = clock
+            if last:
+                finished[slot, addr], finished_at[slot, addr] = total, clock
+                sums.pop(addr, None)
+            else:
+                sums[addr] = total
+            vector.update(valid=1, first=first, last=last, slot=slot, addr=addr, value=pack(values))
+        other = rng.choice([*finished]) if finished else None
+        if other and clock - finished_at[other] >= PsumSpad.write_latency:
             vector.update(rd_en=1, rd_slot=other[0], rd_addr=other[1])
-            read_at.append((clock, pack(memory[other])))
+            read_at.append((clock, pack(finished[other])))
         vectors.append(vector)
     vectors += [dict(valid=0, rd_en=0)] * 4
     results = run_vectors(PsumSpad(config), vectors, ["rd_data"], backend=backend)
@@ -62,7 +67,7 @@ def test_accumulate_and_drain(backend, config, seed):
 def test_entry_is_readable_after_write_latency(backend):
     value = pack(range(1, LANES + 1))
     for wait, visible in ((PsumSpad.write_latency, True), (PsumSpad.write_latency - 1, False)):
-        vectors = [dict(valid=1, first=1, slot=0, addr=5, value=value, rd_en=0)]
+        vectors = [dict(valid=1, first=1, last=1, slot=0, addr=5, value=value, rd_en=0)]
         vectors += [dict(valid=0)] * (wait - 1)
         vectors += [dict(rd_en=1, rd_slot=0, rd_addr=5), dict(rd_en=0), dict()]
         results = run_vectors(PsumSpad(CONFIG), vectors, ["rd_data"], backend=backend)
@@ -76,7 +81,8 @@ def test_same_entry_again_after_min_revisit(backend):
         vectors = []
         for k in range(terms):
             value = pack([10 * k + c + 1 for c in range(LANES)])
-            vectors.append(dict(valid=1, first=int(k == 0), slot=1, addr=addr, value=value))
+            ends = dict(first=int(k == 0), last=int(k == terms - 1))
+            vectors.append(dict(valid=1, slot=1, addr=addr, value=value) | ends)
             vectors += [dict(valid=0)] * (gap - 1)
         vectors += [dict(valid=0)] * PsumSpad.write_latency
         vectors += [dict(rd_en=1, rd_slot=1, rd_addr=addr), dict(rd_en=0)]
