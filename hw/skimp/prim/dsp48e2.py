@@ -8,7 +8,10 @@ field (2^(k-1)) once makes the lower field unsigned: no borrow, and both fields 
 The slice adds it itself, its RND constant through the W multiplexer, so that the split costs
 neither LUT nor carry.
 
-Both classes have two bodies behind the same ports: registers and operators (simulation, other
+`WideProduct` is the other use: one product of 27 x 32 bits from two slices, the sum of its parts and
+an addend in their adders.
+
+All classes but `PlainPair` have two bodies behind the same ports: registers and operators (simulation, other
 devices) and an instance of the primitive (`platform` "xilinx"). The same vectors run through both;
 `dsp48e2_sim.v` is the model of the primitive for that.
 """
@@ -27,6 +30,7 @@ __all__ = [
     "PackedPair",
     "PackedSlice",
     "PlainPair",
+    "WideProduct",
     "is_xilinx",
 ]
 
@@ -46,13 +50,17 @@ _XY_ZERO = 0b00_00
 _XY_M = 0b01_01  # the multiplier needs both
 _Z_ZERO = 0b000 << 4
 _Z_PCIN = 0b001 << 4
+_Z_C = 0b011 << 4
+_Z_PCIN_DOWN_17 = 0b101 << 4
 _W_ZERO = 0b00 << 7
 _W_RND = 0b10 << 7
 # INMODE (UG579, "INMODE[4] Encoding" and "INMODE[3:0] Functions (when AREG = 1 or 2)"): the
 # pre-adder makes D + A2, the multiplier takes B2.
 _INMODE_D_PLUS_A2 = 0b00100
-# ALUMODE (UG579, "Three-Input ALUMODE"): Z + W + X + Y + CIN.
+_INMODE_D_MINUS_A2 = 0b01100
+# ALUMODE (UG579, "Three-Input ALUMODE"): Z + W + X + Y + CIN, and Z - (W + X + Y + CIN).
 _ALUMODE_ADD = 0b0000
+_ALUMODE_SUBTRACT = 0b0011
 
 _INVERTIBLE = {
     "ALUMODE": 4,
@@ -90,7 +98,10 @@ def is_xilinx(platform) -> bool:
     return platform == "xilinx" or type(platform).__module__.startswith("amaranth.vendor._xilinx")
 
 
-def _dsp48e2(*, b_regs, rnd, a, d, b, pcin, p, pcout, opmode, ce_ad_inputs, ce_ad, ce_b, ce_m):
+def _dsp48e2(
+    *, b_regs, rnd, a, d, b, pcin, p, pcout, opmode, ce_ad_inputs, ce_ad, ce_b, ce_m,
+    a_regs=1, c=None, inmode=_INMODE_D_PLUS_A2, alumode=_ALUMODE_ADD,
+):  # fmt: skip
     """Return the instance; everything that is not an argument is the same for all our slices.
 
     With one A register it is A2, enabled by CEA2; with one B register it is B2 (UG579, "A, B, C,
@@ -119,15 +130,15 @@ def _dsp48e2(*, b_regs, rnd, a, d, b, pcin, p, pcout, opmode, ce_ad_inputs, ce_a
         p_SEL_PATTERN="PATTERN",
         p_USE_PATTERN_DETECT="NO_PATDET",
         # Registers
-        p_ACASCREG=1,
+        p_ACASCREG=a_regs,
         p_ADREG=1,
         p_ALUMODEREG=0,
-        p_AREG=1,
+        p_AREG=a_regs,
         p_BCASCREG=b_regs,
         p_BREG=b_regs,
         p_CARRYINREG=0,
         p_CARRYINSELREG=0,
-        p_CREG=0,
+        p_CREG=int(c is not None),
         p_DREG=1,
         p_INMODEREG=0,
         p_MREG=1,
@@ -137,7 +148,7 @@ def _dsp48e2(*, b_regs, rnd, a, d, b, pcin, p, pcout, opmode, ce_ad_inputs, ce_a
         # Data
         i_A=a,
         i_B=b,
-        i_C=Const(0, 48),
+        i_C=Const(0, 48) if c is None else c,
         i_D=d,
         i_ACIN=Const(0, 30),
         i_BCIN=Const(0, 18),
@@ -152,19 +163,19 @@ def _dsp48e2(*, b_regs, rnd, a, d, b, pcin, p, pcout, opmode, ce_ad_inputs, ce_a
             for pin, bits in _UNUSED_OUTPUTS.items()
         },
         # Control
-        i_ALUMODE=Const(_ALUMODE_ADD, 4),
+        i_ALUMODE=Const(alumode, 4),
         i_CARRYINSEL=Const(0, 3),
-        i_INMODE=Const(_INMODE_D_PLUS_A2, 5),
+        i_INMODE=Const(inmode, 5),
         i_OPMODE=opmode,
         i_CLK=ClockSignal("sync"),
         # Clock enables
-        i_CEA1=Const(0, 1),
+        i_CEA1=ce_ad_inputs if a_regs == 2 else Const(0, 1),
         i_CEA2=ce_ad_inputs,
         i_CEAD=ce_ad,
         i_CEALUMODE=Const(0, 1),
         i_CEB1=ce_b1,
         i_CEB2=ce_b2,
-        i_CEC=Const(0, 1),
+        i_CEC=Const(int(c is not None), 1),
         i_CECARRYIN=Const(0, 1),
         i_CECTRL=Const(1, 1),
         i_CED=ce_ad_inputs,
@@ -425,4 +436,129 @@ class PlainPair(wiring.Component):
                 m.d.sync += m_reg.eq(act_d1 * wgt)
             m.d.sync += [gated.eq(Mux(gate_d2, 0, m_reg)), p_reg.eq(gated)]
             m.d.comb += product.eq(p_reg)
+        return m
+
+
+class WideProduct(wiring.Component):
+    """floor(((mult + mult_carry) * x + addend) / 2^17), and a constant where wanted.
+
+    The first slice multiplies by the 17 lower bits of x, which have no sign, the second one by the
+    rest, and adds what the cascade brings down 17 bits. Both multiply by -(mult + mult_carry) and
+    subtract: the largest sum, 2^26, has no place in 27 signed bits, but its negative has.
+
+    Parameters
+    ----------
+    rnd : int
+        Added to p where rnd_en says so.
+
+    Members
+    -------
+    mult : In(26), mult_carry : In(1)
+    x : In(signed(32))
+        With mult.
+    addend : In(signed(32))
+        2 clocks later.
+    rnd_en : In(1)
+        3 clocks later.
+    p : Out(signed(42))
+
+    Notes
+    -----
+    *Latency*: 5 clocks from x to p; a product a clock. *Resources*: 2 DSP48E2.
+    """
+
+    latency = 5
+
+    def __init__(self, *, rnd: int):
+        self._rnd = rnd
+        super().__init__(
+            {
+                "mult": In(26),
+                "mult_carry": In(1),
+                "x": In(signed(32)),
+                "addend": In(signed(32)),
+                "rnd_en": In(1),
+                "p": Out(signed(42)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        high_d1 = Signal(signed(15), reset_less=True)
+        carry_d1 = Signal(reset_less=True)
+        m.d.sync += [high_d1.eq(self.x[17:].as_signed()), carry_d1.eq(self.mult_carry)]
+        if is_xilinx(platform):
+            cascade = Signal(_P_BITS)
+            p = Signal(signed(_P_BITS))
+            addend = Signal(signed(_P_BITS))
+            b_high = Signal(signed(18))
+            m.d.comb += [
+                addend.eq(self.addend),
+                b_high.eq(high_d1),
+                self.p.eq(p),
+            ]
+            always = Const(1, 1)
+            common = dict(
+                a=Cat(self.mult, Const(0, 4)),
+                b_regs=2,
+                inmode=_INMODE_D_MINUS_A2,
+                alumode=_ALUMODE_SUBTRACT,
+                ce_ad_inputs=always,
+                ce_ad=always,
+                ce_b=(always, always),
+                ce_m=always,
+            )
+            m.submodules.slice_low = _dsp48e2(
+                **common,
+                rnd=0,
+                d=self.mult_carry.replicate(27),
+                b=Cat(self.x[:17], Const(0, 1)),
+                c=addend,
+                pcin=Const(0, _P_BITS),
+                p=Signal(_P_BITS, name="p_low"),
+                pcout=cascade,
+                opmode=Const(_XY_M | _Z_C | _W_ZERO, 9),
+            )
+            opmode = Signal(9)
+            m.d.comb += opmode.eq(_XY_M | _Z_PCIN_DOWN_17 | Mux(self.rnd_en, _W_RND, _W_ZERO))
+            m.submodules.slice_high = _dsp48e2(
+                **common,
+                a_regs=2,
+                rnd=-self._rnd & (1 << _P_BITS) - 1,
+                d=carry_d1.replicate(27),
+                b=b_high,
+                pcin=cascade,
+                p=p,
+                pcout=Signal(_P_BITS, name="pcout"),
+                opmode=opmode,
+            )
+            return m
+
+        a_reg = Signal(26, reset_less=True)
+        low_b1 = Signal(17, reset_less=True)
+        low_b2 = Signal(17, reset_less=True)
+        low_ad = Signal(signed(27), reset_less=True)
+        low_c = Signal(signed(32), reset_less=True)
+        low_m = Signal(signed(45), reset_less=True)
+        low_p = Signal(signed(_P_BITS), reset_less=True)
+        high_b1 = Signal(signed(15), reset_less=True)
+        high_b2 = Signal(signed(15), reset_less=True)
+        high_ad = Signal(signed(27), reset_less=True)
+        high_m = Signal(signed(45), reset_less=True)
+        w_is_rnd = Signal(reset_less=True)
+        m.d.sync += [
+            a_reg.eq(self.mult),
+            low_b1.eq(self.x[:17]),
+            low_b2.eq(low_b1),
+            low_ad.eq(-(a_reg + carry_d1)),
+            low_m.eq(low_ad * low_b2),
+            low_c.eq(self.addend),
+            low_p.eq(low_c - low_m),
+            high_b1.eq(high_d1),
+            high_b2.eq(high_b1),
+            high_ad.eq(low_ad),
+            high_m.eq(high_ad * high_b2),
+            w_is_rnd.eq(self.rnd_en),
+            self.p.eq((low_p >> 17) - (high_m - Mux(w_is_rnd, self._rnd, 0))),
+        ]
         return m

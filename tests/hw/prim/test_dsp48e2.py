@@ -20,6 +20,7 @@ from skimp.prim.dsp48e2 import (
     PackedPair,
     PackedSlice,
     PlainPair,
+    WideProduct,
     is_xilinx,
 )
 from skimp.prim.lut_pair import LutPair
@@ -189,6 +190,35 @@ def test_lut_pair_recodes_every_weight():
         for lane in (0, 1):
             want = vector["wgt"] * vector[f"act{lane}"]
             assert signed(sample[f"product{lane}"], 17) == want, vector
+
+
+def wide_vectors(rng, num_clocks):
+    """Return vectors, each operand in its clock, and the p of every product."""
+    tail = WideProduct.latency
+    vectors = [
+        {"mult": rng.getrandbits(26), "mult_carry": 0, "x": 0, "addend": 0, "rnd_en": 0}
+        for _ in range(num_clocks + tail)
+    ]
+    wanted = []
+    top = (1 << 31) - 1
+    for t in range(num_clocks):
+        mult = rng.choice((0, (1 << 26) - 1, 1 << 25, rng.getrandbits(26)))
+        x = rng.choice((-top - 1, top, -1, 0, 0x1FFFF, 0x20000, rng.randint(-top - 1, top)))
+        addend = rng.choice((-top - 1, top, -1, rng.randint(-top - 1, top)))
+        carry, rnd_en = rng.randrange(2), rng.randrange(2)
+        vectors[t] |= {"mult": mult, "mult_carry": carry, "x": x}
+        vectors[t + 2]["addend"] = addend
+        vectors[t + 3]["rnd_en"] = rnd_en
+        wanted.append((((mult + carry) * x + addend) >> 17) + 256 * rnd_en)
+    return vectors, wanted
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_wide_product(body):
+    vectors, wanted = wide_vectors(random.Random(9), 3000)
+    got = run_vectors(WideProduct(rnd=256), vectors, ["p"], **body)
+    for t, want in enumerate(wanted):
+        assert signed(got[t + WideProduct.latency]["p"], 42) == want, f"clock {t}"
 
 
 # ---- Gating -----------------------------------------------------------------------------------
