@@ -50,9 +50,11 @@ def test_ports_are_those_of_the_text(written):
 def test_slices_are_counted(written):
     text, side_car = written
     assert "DSP48E2" in text
-    # Two products a slice in the array, two pixels a slice in the depthwise unit.
+    # Two products a slice in the array, two pixels a slice in the depthwise unit, two slices a lane
+    # of requantisation.
     depthwise = -(-TINY.pixels // 2) * TINY.in_channels
-    assert side_car["dsp48e2"] == TINY.macs_per_cycle // 2 + depthwise
+    requant = 2 * max(2, TINY.drain_pixels) * TINY.out_channels
+    assert side_car["dsp48e2"] == TINY.macs_per_cycle // 2 + depthwise + requant
 
 
 def test_generic_target_has_no_instances(tmp_path):

@@ -215,4 +215,4 @@ def test_compile_explain_models_verilog(network, tmp_path):
     result = skimp("verilog", "--config", "tiny", "-o", tmp_path / "v")
     assert result.exit_code == 0, result.output
     side = json.loads((tmp_path / "v" / "skimp_tiny.json").read_text())
-    assert side["dsp48e2"] == 32 + 8  # array; depthwise pairs
+    assert side["dsp48e2"] == 32 + 8 + 32  # array; depthwise pairs; requantisation

@@ -22,6 +22,7 @@ def test_preset_elaborates_with_packed_slices(name, tmp_path):
     facts = json.loads(side.read_text())
     array = config.macs_per_cycle // 2
     depthwise = -(-config.pixels // 2) * config.in_channels
-    assert facts["dsp48e2"] == array + depthwise
+    requant = 2 * max(2, config.drain_pixels) * config.out_channels
+    assert facts["dsp48e2"] == array + depthwise + requant
     assert facts["config_hash"] == config.hash
     assert "module skimp(" in verilog.read_text()

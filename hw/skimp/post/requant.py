@@ -7,15 +7,19 @@ from amaranth.lib.wiring import In, Out
 from skimp.config import Config
 from skimp.feed.pipe import delay
 from skimp.isa import MAX_SHIFT, Rounding
+from skimp.prim.dsp48e2 import WideProduct
 from skimp.prim.shared import Shared
 
 __all__ = ["MULT_CYCLES", "Requant", "RequantControl", "RequantLane"]
 
-MULT_CYCLES = 2
+MULT_CYCLES = 1
 """Clocks from a sum to the moment its multiplier is taken."""
 
 _LOWEST = 23
 """Lowest bit of a product that rounding looks at: it goes down 31 - MAX_SHIFT places at least."""
+
+_PRODUCT_UNIT = 22
+"""Lowest bit of a product that the slices give: 5 bits less the multiplier, 17 the cascade."""
 
 
 class RequantControl(data.Struct):
@@ -43,11 +47,13 @@ class RequantLane(wiring.Component):
 
     Notes
     -----
-    *Latency*: 9 clocks; one value a clock. The 33 x 31 bit product is made of two 33 x 16 bit ones
-    that are registered, shifted and added, so that no stage is deeper than an adder or a shifter.
+    *Latency*: 10 clocks; one value a clock. *Resources*: 2 DSP48E2 for the 32 x 31 bit product.
+
+    A product goes down 31 - shift places in all modes: a left shift in front of it only drops bits.
+    Behind it just the bits that int8 can hold are moved; the others are told by flags.
     """
 
-    latency = 9
+    latency = 10
 
     def __init__(self):
         super().__init__(
@@ -64,115 +70,166 @@ class RequantLane(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-
-        def at(stage):
-            """Control of the value that this stage (1 to 9) works on."""
-            return self.control if stage == 1 else self.control_d[stage - 2]
-
         shifts = [self.shift]
-        for k in range(1, 7):
+        for k in range(1, 8):
             shifts.append(Signal(signed(7), name=f"shift_d{k}", reset_less=True))
             m.d.sync += shifts[k].eq(shifts[k - 1])
 
-        def is_mode(stage, mode):
-            return at(stage).mode == mode
+        def at(stage):
+            """Control of the value that this stage (1 to 10) works on."""
+            return self.control if stage == 1 else self.control_d[stage - 2]
 
         def shift_at(stage):
             return shifts[stage - 1]
 
+        def is_mode(stage, mode):
+            return at(stage).mode == mode
+
+        def rounds_twice(stage):
+            return is_mode(stage, Rounding.DOUBLE) & shift_at(stage)[-1]
+
         # Stage 1: bias; average pools work on magnitudes. A carry in makes -x of ~x.
         s1_x = Signal(signed(32), reset_less=True)
         s1_negative = Signal(reset_less=True)
+        s1_left = Signal(range(MAX_SHIFT + 1), reset_less=True)
         negative = Signal()
         m.d.comb += negative.eq(is_mode(1, Rounding.AWAY) & self.acc[31])
         m.d.sync += [
-            s1_x.eq(_add(self.acc.as_unsigned() ^ negative.replicate(32), self.bias, negative)),
+            s1_x.eq(_add(self.bias, self.acc.as_unsigned() ^ negative.replicate(32), negative)),
             s1_negative.eq(negative),
+            s1_left.eq(Mux(is_mode(1, Rounding.DOUBLE) & ~self.shift[-1], self.shift, 0)),
         ]
 
-        # Stage 2: left shift (int32 wraps), only where rounding is double.
-        left = Signal(range(MAX_SHIFT + 1))
-        s2_x = Signal(signed(32), reset_less=True)
-        with m.If(is_mode(2, Rounding.DOUBLE) & ~shift_at(2)[-1]):
-            m.d.comb += left.eq(shift_at(2))
-        m.d.sync += s2_x.eq(s1_x << left)
-
-        # Stages 3 and 4: product from two halves of the multiplier.
-        s3_low = Signal(signed(49), reset_less=True)
-        s3_high = Signal(signed(48), reset_less=True)
-        s4_product = Signal(signed(64), reset_less=True)
-        m.d.sync += [
-            s3_low.eq(s2_x * self.mult[:16]),
-            s3_high.eq(s2_x * self.mult[16:31]),
-            s4_product.eq(s3_low + (s3_high << 16)),
-        ]
-
-        # Stage 5: what is added before the first shift: half of 2^31 (one less below 0, because
-        # the division truncates), half of the last place kept, or nothing. Truncating
-        # (p + nudge) / 2^31 = floor((p + nudge + (2^31 - 1 where it is negative)) / 2^31); below 0
-        # both constants make 2^30 + ... exactly 2^30. Bits below any half are never looked at.
-        half = Signal(39)
-        half_d = Signal(39, reset_less=True)
-        s5_sum = Signal(signed(41), reset_less=True)  # in units of 2^23
-        with m.Switch(at(4).mode):
-            with m.Case(Rounding.DOUBLE):
-                m.d.comb += half.eq(1 << (30 - _LOWEST))
-            with m.Case(Rounding.SINGLE):
-                for k in range(39):
-                    m.d.comb += half[k].eq(shift_at(4) == 30 - _LOWEST - k)
-        m.d.sync += [half_d.eq(half), s5_sum.eq(s4_product[_LOWEST:].as_signed() + half_d)]
-
-        # Stages 6 and 7: the product goes down 31 - shift places, or 31 where rounding is double:
-        # first 24 to 31 of them, then the rest, which for a double rounding is the second one,
-        # half away from zero.
-        s6_x = Signal(signed(40), reset_less=True)
-        s6_shift = Signal(3)
-        to_31 = is_mode(6, Rounding.DOUBLE) | shift_at(6)[-1]
-        m.d.comb += s6_shift.eq(~shift_at(6)[:3] | to_31.replicate(3))
-        m.d.sync += s6_x.eq(s5_sum[1:].as_signed() >> s6_shift)
-        right = Signal(5)
-        below = Signal(30)  # bits below the one that decides
-        decides = Signal()
-        s7_x = Signal(signed(40), reset_less=True)
-        s7_up = Signal(reset_less=True)
-        with m.If(shift_at(7)[-1]):
-            m.d.comb += right.eq(-shift_at(7))
-        for k in range(len(below)):
-            m.d.comb += below[k].eq(s6_x[k] & (right > k + 1))
-        m.d.comb += decides.eq(Cat(Const(0, 1), s6_x[:31]).bit_select(right, 1))
-        m.d.sync += [
-            s7_x.eq(s6_x >> right),
-            s7_up.eq(decides & (~s6_x[-1] | below.any()) & is_mode(7, Rounding.DOUBLE)),
-        ]
-
-        # Stage 8: round up or sign back (never both), zero point.
-        s8_x = Signal(signed(42), reset_less=True)
-        s8_negative = delay(m, s1_negative, 6, name="negative", reset_less=True)
-        signed_x = Signal(signed(42))
-        m.d.comb += signed_x.eq(Cat(s7_x, s7_x[-1].replicate(2)) ^ s8_negative.replicate(42))
-        m.d.sync += s8_x.eq(_add(signed_x, at(8).out_zp, s7_up | s8_negative))
-
-        # Stage 9: clamp. Beyond 9 bits only the sign counts.
-        near = Signal(signed(9))
-        far, under, over = Signal(), Signal(), Signal()
+        # Stage 2: a left shift drops the highest bits (int32 wraps), which is a copy of the highest
+        # one that stays in their place; the shift itself is left to the one behind the product.
+        x = Signal(signed(32))
+        highest = Signal()
         m.d.comb += [
-            near.eq(s8_x[:9]),
-            far.eq(s8_x[-1].replicate(33) != s8_x[8:41]),
-            under.eq(Mux(far, s8_x[-1], near < at(9).act_min)),
-            over.eq(Mux(far, ~s8_x[-1], near > at(9).act_max)),
+            highest.eq(s1_x[31 - MAX_SHIFT :][::-1].bit_select(s1_left, 1)),
+            x[: 32 - MAX_SHIFT].eq(s1_x[: 32 - MAX_SHIFT]),
+        ]
+        for k in range(1, MAX_SHIFT + 1):
+            m.d.comb += x[32 - k].eq(Mux(s1_left >= k, highest, s1_x[32 - k]))
+
+        # Stages 2 to 6: product. The slices multiply by the upper 26 bits of the multiplier. Its
+        # lowest 5 go through rows (Booth, radix 4) that the LUTs of their adders make besides:
+        # bit 0, then bits 1 and 2, then 3 and 4. Bit 4 counts there as -16, and in the slices once
+        # more as 32.
+        m.submodules.product = product = WideProduct(rnd=1 << (30 - _PRODUCT_UNIT))
+        s2_x = Signal(signed(32), reset_less=True)
+        s2_x0 = Signal(signed(32), reset_less=True)
+        s2_digits = Signal(4, reset_less=True)
+        s3_x = Signal(signed(32), reset_less=True)
+        s3_digits = Signal(3, reset_less=True)
+        s3_sum = Signal(signed(34), reset_less=True)
+        s4_sum = Signal(signed(34))
+        m.d.sync += [
+            s2_x.eq(x),
+            s2_x0.eq(Mux(self.mult[0], x, 0)),
+            s2_digits.eq(self.mult[1:5]),
+            s3_x.eq(s2_x),
+            s3_digits.eq(s2_digits[1:]),
+            s3_sum.eq(_add_row(s2_x0[1:].as_signed(), s2_x, 0, s2_digits[0], s2_digits[1])),
+        ]
+        m.d.comb += [
+            s4_sum.eq(_add_row(s3_sum[2:].as_signed(), s3_x, *s3_digits)),
+            product.x.eq(x),
+            product.mult.eq(self.mult[5:31]),
+            product.mult_carry.eq(self.mult[4]),
+            product.addend.eq(s4_sum[2:].as_signed()),
+            product.rnd_en.eq(rounds_twice(5)),
+        ]
+        # Rounding twice adds half of 2^31 here. (The first one of TFLite truncates, but below 0 it
+        # adds 1 - 2^30, which comes to the same: floor((p + 2^30) / 2^31).)
+        s6_x = Signal(signed(40))  # in units of 2^23
+        m.d.comb += s6_x.eq(product.p[_LOWEST - _PRODUCT_UNIT :].as_signed())
+
+        # Stages 7 and 8: bit 7 - shift decides how to round, and the 8 bits above it are the result.
+        # Of the bits above these it counts whether they all are the sign; of those below, back to
+        # 2^31, whether there is a one: the second rounding is half away from zero.
+        # 7 - shift = 8 + ~shift; first by whole nibbles.
+        nibbles = Signal(4, reset_less=True)
+        wide = Signal(24)
+        sign = s6_x[-1]
+        extended = Cat(s6_x, sign.replicate(16))
+        beyond = Signal(7)
+        below = Signal(7)
+        s7_x = Signal(12, reset_less=True)
+        s7_sign = Signal(reset_less=True)
+        s7_far = Signal(reset_less=True)
+        s7_up = Signal(reset_less=True)
+        m.d.sync += nibbles.eq(~shift_at(6)[2:6] + 2)
+        with m.Switch(nibbles[2:]):
+            for k in range(3):
+                with m.Case(k):
+                    m.d.comb += wide.eq(extended[16 * k :])
+        for k in range(7):
+            high = s6_x[4 * k + 12 : 4 * k + 16]
+            m.d.comb += [
+                beyond[k].eq((high != sign.replicate(4)) & (nibbles <= k)),
+                below[k].eq(s6_x[4 * k + 8 : 4 * k + 12].any() & (nibbles > k + 2)),
+            ]
+        m.d.sync += [
+            s7_x.eq(wide.bit_select(nibbles[:2] << 2, 12)),
+            s7_sign.eq(sign),
+            s7_far.eq(beyond.any()),
+            s7_up.eq(~rounds_twice(7) | ~sign | below.any()),
+        ]
+        place = Signal(2)
+        window = Signal(9)
+        s8_x = Signal(signed(9), reset_less=True)
+        s8_far = Signal(reset_less=True)
+        s8_up = Signal(reset_less=True)
+        m.d.comb += [place.eq(~shift_at(8)[:2]), window.eq(s7_x.bit_select(place, 9))]
+        near_below = Cat(s7_x[k] & (place > k) for k in range(3)).any()
+        near_beyond = Cat((s7_x[9 + k] != s7_sign) & (place <= k) for k in range(3)).any()
+        m.d.sync += [
+            s8_x.eq(Cat(window[1:], s7_sign).as_signed()),
+            s8_far.eq(s7_far | near_beyond),
+            s8_up.eq(window[0] & (s7_up | near_below) & ~is_mode(8, Rounding.AWAY)),
+        ]
+
+        # Stage 9: round up or sign back (never both), zero point.
+        s9_x = Signal(signed(10), reset_less=True)
+        s9_far = Signal(reset_less=True)
+        s9_sign = Signal(reset_less=True)
+        s8_negative = delay(m, s1_negative, 7, name="negative", reset_less=True)
+        signed_x = s8_x ^ s8_negative.replicate(9).as_signed()
+        m.d.sync += [
+            s9_x.eq(_add(at(9).out_zp, signed_x, s8_up | s8_negative)),
+            s9_far.eq(s8_far),
+            s9_sign.eq(s8_x[-1] ^ s8_negative),
+        ]
+
+        # Stage 10: clamp. Beyond 8 bits only the sign counts: no zero point brings that back.
+        under, over = Signal(), Signal()
+        m.d.comb += [
+            under.eq(Mux(s9_far, s9_sign, s9_x < at(10).act_min)),
+            over.eq(Mux(s9_far, ~s9_sign, s9_x > at(10).act_max)),
         ]
         with m.If(under):
-            m.d.sync += self.ofmap.eq(at(9).act_min)
+            m.d.sync += self.ofmap.eq(at(10).act_min)
         with m.Elif(over):
-            m.d.sync += self.ofmap.eq(at(9).act_max)
+            m.d.sync += self.ofmap.eq(at(10).act_max)
         with m.Else():
-            m.d.sync += self.ofmap.eq(near[:8].as_signed())
+            m.d.sync += self.ofmap.eq(s9_x[:8].as_signed())
         return m
 
 
 def _add(a, b, carry):
-    """Return a + b + carry, as wide as a + b and one bit, in a single carry chain."""
+    """Return a + b + carry in a single carry chain; b may be logic of up to 5 inputs a bit.
+
+    The operand a goes to the chain as it is, so b's logic fits into the LUTs of the sum.
+    """
     return (Cat(Const(1, 1), a).as_signed() + Cat(carry, b).as_signed())[1:].as_signed()
+
+
+def _add_row(a, x, lower, middle, upper):
+    """Return a + x * (lower + middle - 2 upper), 34 bits."""
+    once, twice = middle ^ lower, (upper ^ lower) & (upper ^ middle)
+    x = Cat(x, x[-1], x[-1])
+    row = Cat(upper ^ (x[k] & once | (x[k - 1] & twice if k else 0)) for k in range(34))
+    return _add(a, row, upper)
 
 
 class Requant(wiring.Component):

@@ -10,10 +10,21 @@ from testconfigs import ODD, WIDE
 from skimp.configs import PRESETS
 from skimp.isa import MAX_SHIFT, MIN_SHIFT, Rounding
 from skimp.post.requant import MULT_CYCLES, Requant, RequantLane
+from skimp.prim.dsp48e2 import SIM_MODEL
 from skimp_sim.bench.vectors import run_vectors
 from skimp_sim.golden.arithmetic import multiply_double, multiply_single, wrap_int32
 
 BACKENDS = ["pysim", pytest.param("verilator", marks=pytest.mark.verilog)]
+
+BODIES = [
+    pytest.param({}, id="pysim"),
+    pytest.param({"backend": "verilator"}, id="verilator", marks=pytest.mark.verilog),
+    pytest.param(
+        {"backend": "verilator", "platform": "xilinx", "extra_sources": (SIM_MODEL,)},
+        id="primitive-verilator",
+        marks=pytest.mark.verilog,
+    ),
+]
 
 INT32 = (1 << 31) - 1
 ACCS = (0, 1, -1, 2, -2, 3, -3, 1000, -1000, 1 << 30, -(1 << 30), INT32, -INT32 - 1)
@@ -76,6 +87,19 @@ def cases():
             mode, int(rng.integers(-(1 << scale), 1 << scale)), bias, int(rng.integers(0, 1 << 31)),
             shift, int(rng.integers(-128, 128)), low, int(rng.integers(low, 128)),
         )  # fmt: skip
+    # Sums of any size with biases that make them wrap, multipliers of any size, close to 2^31 and
+    # with every pattern in their lowest bits.
+    for _ in range(1500):
+        mode = (Rounding.DOUBLE, Rounding.SINGLE, Rounding.AWAY)[rng.integers(3)]
+        acc = int(rng.choice(ACCS)) if rng.integers(3) == 0 else int(rng.integers(-INT32, INT32))
+        acc >>= int(rng.integers(32))
+        bias = (0, INT32, -INT32 - 1, int(rng.integers(-INT32, INT32)))[rng.integers(4)]
+        if mode == Rounding.AWAY:
+            acc, bias = max(acc, -INT32), 0
+        mult = int(rng.integers(1 << 31)) >> int(rng.integers(32))
+        mult = (mult, INT32 - (mult & 0x3F), mult & 0x3F)[rng.integers(3)]
+        shift = int(rng.integers(MIN_SHIFT, (0 if mode == Rounding.AWAY else MAX_SHIFT) + 1))
+        yield mode, acc, bias, mult, shift, int(rng.integers(-128, 128)), -128, 127
     # Ties: the product lands exactly on a half.
     for k in range(-20, 20):
         tie = k << 1 | 1
@@ -94,15 +118,15 @@ def cases():
 
 
 @pytest.mark.parametrize("mixed", [False, True])
-@pytest.mark.parametrize("backend", BACKENDS)
-def test_lane(backend, mixed):
+@pytest.mark.parametrize("body", BODIES)
+def test_lane(body, mixed):
     """A value a clock; mixed: neighbours in the pipeline have nothing in common."""
     seed = 17
     rng = random.Random(seed)
     values = list(cases())
     if mixed:
         rng.shuffle(values)
-    results = run_vectors(RequantLane(), lane_vectors(values, rng), ["ofmap"], backend=backend)
+    results = run_vectors(RequantLane(), lane_vectors(values, rng), ["ofmap"], **body)
     for clock, value in enumerate(values):
         got = results[clock + RequantLane.latency]["ofmap"]
         assert (got ^ 0x80) - 0x80 == expected(*value), f"seed {seed} clock {clock}: {value}"
