@@ -77,7 +77,16 @@ class IfmapFeed(wiring.Component):
             counts.append(count)
         total = Signal(range(pixels * channels + 1), reset_less=True)
         macs = delay(m, self.macs_per_act, 3, name="macs_per_act")
-        m.d.sync += [total.eq(_tree(counts)), self.inc_macs_gated.eq(total * macs)]
+        m.d.sync += total.eq(_tree(counts))
+
+        # Their product, by shifts and sums in two clocks: too small to be worth a slice.
+        rows = [Mux(macs[k], total << k, 0) for k in range(len(macs))]
+        pairs = []
+        for k in range(0, len(rows), 2):
+            pair = Signal(16, name=f"rows_{k}_{k + 1}", reset_less=True)
+            m.d.sync += pair.eq(rows[k] + rows[k + 1])
+            pairs.append(pair)
+        m.d.sync += self.inc_macs_gated.eq(_tree(pairs))
         return m
 
 

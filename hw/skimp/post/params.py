@@ -81,7 +81,7 @@ class ParamSets(wiring.Component):
             m.d.sync += [
                 reading.eq(1),
                 beat.eq(0),
-                addr.eq(self.load_block * beats),
+                addr.eq(_times(self.load_block, beats)),
                 target.eq(self.load_set),
             ]
         with m.Elif(reading):
@@ -110,3 +110,8 @@ class ParamSets(wiring.Component):
                 self.mult[c].eq(word(late, 1, c).as_signed()),
             ]
         return m
+
+
+def _times(value, factor):
+    """Return value * factor as a sum of shifts: no slice for a product by a constant."""
+    return sum(value << k for k in range(factor.bit_length()) if factor >> k & 1)
