@@ -142,15 +142,11 @@ def _slices(config: Config) -> dict[str, int]:
     cfg = config
     counted = _fitted()["dsp"]
     pairs = -(-cfg.pixels // 2) * cfg.in_channels
-    beats = cfg.param_block_beats
-    # A block's address is a product; Yosys takes a slice for nine bits and more.
-    product = beats & (beats - 1) != 0 and (cfg.param_depth * beats - 1).bit_length() >= 9
     return {
         "pe_chain": CHAIN * (1 if cfg.packed else 2),
         "depthwise": pairs * cfg.dw_slices * (1 if cfg.packed else 2),
-        "requant_lane": counted.get("requant_lane", 4),
-        "ifmap_feed": counted.get("ifmap_feed", 1),
-        "param_sets": int(product),
+        "requant_lane": counted.get("requant_lane", 2),
+        "ifmap_feed": counted.get("ifmap_feed", 0),
     }
 
 

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from skimp.config import Config
 from skimp.feed.pipe import delay
 from skimp.isa import MAX_SHIFT, Rounding
+from skimp.prim.carry import add, add_digit
 from skimp.prim.dsp48e2 import WideProduct
 from skimp.prim.shared import Shared
 
@@ -95,7 +96,7 @@ class RequantLane(wiring.Component):
         negative = Signal()
         m.d.comb += negative.eq(is_mode(1, Rounding.AWAY) & self.acc[31])
         m.d.sync += [
-            s1_x.eq(_add(self.bias, self.acc.as_unsigned() ^ negative.replicate(32), negative)),
+            s1_x.eq(add(self.bias, self.acc.as_unsigned() ^ negative.replicate(32), negative)),
             s1_negative.eq(negative),
             s1_left.eq(Mux(is_mode(1, Rounding.DOUBLE) & ~self.shift[-1], self.shift, 0)),
         ]
@@ -129,10 +130,10 @@ class RequantLane(wiring.Component):
             s2_digits.eq(self.mult[1:5]),
             s3_x.eq(s2_x),
             s3_digits.eq(s2_digits[1:]),
-            s3_sum.eq(_add_row(s2_x0[1:].as_signed(), s2_x, 0, s2_digits[0], s2_digits[1])),
+            s3_sum.eq(add_digit(s2_x0[1:].as_signed(), s2_x, 0, s2_digits[0], s2_digits[1])),
         ]
         m.d.comb += [
-            s4_sum.eq(_add_row(s3_sum[2:].as_signed(), s3_x, *s3_digits)),
+            s4_sum.eq(add_digit(s3_sum[2:].as_signed(), s3_x, *s3_digits)),
             product.x.eq(x),
             product.mult.eq(self.mult[5:31]),
             product.mult_carry.eq(self.mult[4]),
@@ -196,7 +197,7 @@ class RequantLane(wiring.Component):
         s8_negative = delay(m, s1_negative, 7, name="negative", reset_less=True)
         signed_x = s8_x ^ s8_negative.replicate(9).as_signed()
         m.d.sync += [
-            s9_x.eq(_add(at(9).out_zp, signed_x, s8_up | s8_negative)),
+            s9_x.eq(add(at(9).out_zp, signed_x, s8_up | s8_negative)),
             s9_far.eq(s8_far),
             s9_sign.eq(s8_x[-1] ^ s8_negative),
         ]
@@ -214,22 +215,6 @@ class RequantLane(wiring.Component):
         with m.Else():
             m.d.sync += self.ofmap.eq(s9_x[:8].as_signed())
         return m
-
-
-def _add(a, b, carry):
-    """Return a + b + carry in a single carry chain; b may be logic of up to 5 inputs a bit.
-
-    The operand a goes to the chain as it is, so b's logic fits into the LUTs of the sum.
-    """
-    return (Cat(Const(1, 1), a).as_signed() + Cat(carry, b).as_signed())[1:].as_signed()
-
-
-def _add_row(a, x, lower, middle, upper):
-    """Return a + x * (lower + middle - 2 upper), 34 bits."""
-    once, twice = middle ^ lower, (upper ^ lower) & (upper ^ middle)
-    x = Cat(x, x[-1], x[-1])
-    row = Cat(upper ^ (x[k] & once | (x[k - 1] & twice if k else 0)) for k in range(34))
-    return _add(a, row, upper)
 
 
 class Requant(wiring.Component):

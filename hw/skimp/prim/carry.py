@@ -1,10 +1,21 @@
-"""Sums with a carry in."""
+"""Adders that make full use of a carry chain: a carry in, and logic in front of one operand."""
 
 from amaranth import *
 
-__all__ = ["add"]
+__all__ = ["add", "add_digit"]
 
 
 def add(a, b, carry):
-    """Return a + b + carry, as wide as a + b and one bit, in a single carry chain."""
+    """Return a + b + carry in a single carry chain; b may be logic of up to 5 inputs a bit.
+
+    The operand a goes to the chain as it is, so b's logic fits into the LUTs of the sum.
+    """
     return (Cat(Const(1, 1), a).as_signed() + Cat(carry, b).as_signed())[1:].as_signed()
+
+
+def add_digit(a, x, lower, middle, upper):
+    """Return a + x * (lower + middle - 2 * upper): a row of a product (Booth, radix 4)."""
+    once, twice = middle ^ lower, (upper ^ lower) & (upper ^ middle)
+    x = Cat(x, x[-1], x[-1])
+    row = Cat(upper ^ (x[k] & once | (x[k - 1] & twice if k else 0)) for k in range(len(x)))
+    return add(a, row, upper)

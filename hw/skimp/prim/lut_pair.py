@@ -3,7 +3,7 @@
 from amaranth import *
 from amaranth.lib import wiring
 
-from skimp.prim.carry import add
+from skimp.prim.carry import add_digit
 from skimp.prim.dsp48e2 import PAIR_PORTS, PackedPair
 
 __all__ = ["LutPair"]
@@ -48,7 +48,7 @@ class LutPair(wiring.Component):
                 m.d.sync += act_d1.eq(act)
             with m.If(~gate_d1):
                 digits = Cat(Const(0, 1), wgt_d1[:4])
-                m.d.sync += [act_d2.eq(act_d1), low.eq(_two_digits(0, act_d1, digits))]
+                m.d.sync += [act_d2.eq(act_d1), low.eq(_two_digits(C(0, signed(9)), act_d1, digits))]
             with m.If(~gate_d2):
                 before = low[4:].as_signed()
                 m.d.sync += [low_d1.eq(low[:4]), high.eq(_two_digits(before, act_d2, wgt_d2))]
@@ -59,15 +59,5 @@ class LutPair(wiring.Component):
 
 def _two_digits(before, act, bits):
     """Return before + act * (digit of bits 0 to 2, and four times that of bits 2 to 4)."""
-    one = add(C(0, signed(9)) if isinstance(before, int) else before, *_row(act, bits[:3]))
-    upper = add(one[2:].as_signed(), *_row(act, bits[2:]))
-    return Cat(one[:2], upper)
-
-
-def _row(act, bits):
-    """Return act times a digit, less one where it is negative, and that one."""
-    low, mid, high = bits
-    negative = high & ~(low & mid)
-    once, twice = low ^ mid, (low == mid) & (high != mid)
-    row = (act & once.replicate(11)) | ((act << 1) & twice.replicate(11))
-    return (row ^ negative.replicate(11))[:11].as_signed(), negative
+    first = add_digit(before, act, *bits[:3])
+    return Cat(first[:2], add_digit(first[2:].as_signed(), act, *bits[2:]))
