@@ -6,6 +6,7 @@ from skimp_compiler.conv_tiling import ConvSpec, ConvTiling, choose_tiling, tile
 from skimp_compiler.drain_store import DrainStore
 from skimp_compiler.emitter import Emitter
 from skimp_compiler.geometry import TileGeometry
+from skimp_compiler.plane import load_tile
 
 __all__ = ["emit_conv"]
 
@@ -82,32 +83,28 @@ class _ConvEmitter:
         """Load the input of a tile and return the flat word where it lies."""
         spec = self.spec
         y0, x0, _, _ = tile
-        geometry = self._geometry(tile)
-        num_blocks = self.c_blocks if num_blocks is None else num_blocks
-        words = geometry.block_words * num_blocks
-        base = self.emitter.rings["ifmap"].place(words)
-        load = spec.input.load(
-            geometry,
+        return load_tile(
+            self.emitter,
+            spec.input,
+            self._geometry(tile),
             block0=block0,
-            num_blocks=num_blocks,
-            y0=y0 * spec.window.stride_h - spec.pad_top,
-            x0=x0 * spec.window.stride_w - spec.pad_left,
-            base=base,
+            num_blocks=self.c_blocks if num_blocks is None else num_blocks,
+            p0=y0,
+            q0=x0,
+            pad_top=spec.pad_top,
+            pad_left=spec.pad_left,
             fill=spec.in_zp,
             halve=spec.halve,
         )
-        self.emitter.add(Opcode.LOAD_IFMAP, writes=[("ifmap", base, base + words)], **load)
-        return base
 
     def _load_weights(self, first_block: int, num_blocks: int, word: int) -> None:
-        config = self.config
-        self.emitter.add(
-            Opcode.LOAD_LINEAR,
-            writes=[("wgt", word, word + num_blocks)],
-            dram_addr=self.spec.wgt_addr + first_block * config.wgt_block_bytes,
-            num_beats=num_blocks * config.wgt_block_beats,
-            target=LoadTarget.WGT,
-            beat_addr=word * config.wgt_block_beats,
+        word_bytes = self.config.wgt_block_bytes
+        self.emitter.load_linear(
+            LoadTarget.WGT,
+            dram_addr=self.spec.wgt_addr + first_block * word_bytes,
+            word=word,
+            num_words=num_blocks,
+            word_bytes=word_bytes,
         )
 
     def _load_chunk(self, k: int, c0: int, num_c: int, r0: int, s0: int, taps: int) -> int:

@@ -7,7 +7,7 @@ from skimp.isa import LoadTarget, Opcode
 from skimp_compiler.drain_store import DrainStore, Requant, SecondStage
 from skimp_compiler.emitter import Emitter
 from skimp_compiler.geometry import DoesNotFit, TileGeometry, Window
-from skimp_compiler.plane import Planes
+from skimp_compiler.plane import Planes, load_tile
 
 __all__ = ["DepthwiseSpec", "Region", "emit_depthwise"]
 
@@ -166,20 +166,17 @@ class _DepthwiseEmitter:
         """Load blocks of a part and compute them; the part's blocks start at `part_start`."""
         spec, config = self.spec, self.config
         geometry = self._geometry(rows, cols)
-        words = geometry.block_words * num_b
-        base = self.emitter.rings["ifmap"].place(words)
-        self.emitter.add(
-            Opcode.LOAD_IFMAP,
-            writes=[("ifmap", base, base + words)],
-            **part.load(
-                geometry,
-                block0=b0,
-                num_blocks=num_b,
-                y0=y0 * spec.window.stride_h - spec.pad_top,
-                x0=x0 * spec.window.stride_w - spec.pad_left,
-                base=base,
-                fill=spec.fill,
-            ),
+        base = load_tile(
+            self.emitter,
+            part,
+            geometry,
+            block0=b0,
+            num_blocks=num_b,
+            p0=y0,
+            q0=x0,
+            pad_top=spec.pad_top,
+            pad_left=spec.pad_left,
+            fill=spec.fill,
         )
         psum_rows = max(1, config.tile_pixels // cols)
         for b in range(num_b):
@@ -228,12 +225,12 @@ class _DepthwiseEmitter:
             first = chunk * self.wgt_blocks
             words = min(self.wgt_blocks, self.num_blocks - first) * self.tap_words
             self.wgt_word = self.emitter.rings["dw_wgt"].place(words)
-            self.emitter.add(
-                Opcode.LOAD_LINEAR,
-                writes=[("dw_wgt", self.wgt_word, self.wgt_word + words)],
-                dram_addr=self.spec.wgt_addr + first * self.tap_words * self.config.word_bytes,
-                num_beats=words // self.config.bus_words,
-                target=LoadTarget.DW_WGT,
-                beat_addr=self.wgt_word // self.config.bus_words,
+            word_bytes = self.config.word_bytes
+            self.emitter.load_linear(
+                LoadTarget.DW_WGT,
+                dram_addr=self.spec.wgt_addr + first * self.tap_words * word_bytes,
+                word=self.wgt_word,
+                num_words=words,
+                word_bytes=word_bytes,
             )
         return self.wgt_word + inside * self.tap_words

@@ -161,12 +161,12 @@ class DrainStore:
         second, emitter = self._second, self._emitter
         if not self._has_tables:
             self._has_tables = True
-            emitter.add(
-                Opcode.LOAD_LINEAR,
-                writes=[("table", 0, 1)],
+            emitter.load_linear(
+                LoadTarget.TABLE,
                 dram_addr=second.tables_addr,
-                num_beats=second.TABLE_BYTES // self._config.bus_bytes,
-                target=LoadTarget.TABLE,
+                word=0,
+                num_words=1,
+                word_bytes=second.TABLE_BYTES,
             )
         reads.append(("table", 0, 1))
         fields = {
@@ -195,12 +195,11 @@ class DrainStore:
         first = chunk * self._param_part
         words = min(self._param_part, self._requant.num_params - first)
         base = self._param_base = self._emitter.rings["param"].place(words)
-        beats = self._config.param_block_beats
-        self._emitter.add(
-            Opcode.LOAD_LINEAR,
-            writes=[("param", base, base + words)],
-            dram_addr=self._requant.params_addr + first * beats * self._config.bus_bytes,
-            num_beats=words * beats,
-            target=LoadTarget.PARAM,
-            beat_addr=base * beats,
+        word_bytes = self._config.param_block_beats * self._config.bus_bytes
+        self._emitter.load_linear(
+            LoadTarget.PARAM,
+            dram_addr=self._requant.params_addr + first * word_bytes,
+            word=base,
+            num_words=words,
+            word_bytes=word_bytes,
         )

@@ -10,6 +10,7 @@ from skimp.isa import (
     COMMAND_BYTES,
     COMMANDS,
     MAX_COUNT,
+    LoadTarget,
     Opcode,
     Semaphore,
     Unit,
@@ -55,12 +56,11 @@ class Command:
 
 @dataclass(eq=False)
 class _Access:
-    """Words [low, high) of an on-chip memory that a unit's command number `number` touches."""
+    """Words [low, high) of an on-chip memory that a command touches."""
 
     low: int
     high: int
     command: Command
-    number: int
     writes: bool
 
 
@@ -160,6 +160,31 @@ class Emitter:
                 raise AssertionError(problem)
         return command
 
+    def load_linear(
+        self, target: LoadTarget, *, dram_addr: int, word: int, num_words: int, word_bytes: int
+    ) -> None:
+        """Append the load of words that lie one behind the other in DRAM.
+
+        Parameters
+        ----------
+        target : LoadTarget
+            Memory to fill; by its name in small letters for the order of commands.
+        dram_addr : int
+        word, num_words : int
+            First word to fill, and how many: whole beats.
+        word_bytes : int
+            Bytes of a word of that memory.
+        """
+        bus_bytes = self._config.bus_bytes
+        self.add(
+            Opcode.LOAD_LINEAR,
+            writes=[(target.name.lower(), word, word + num_words)],
+            dram_addr=dram_addr,
+            num_beats=num_words * word_bytes // bus_bytes,
+            target=target,
+            beat_addr=word * word_bytes // bus_bytes,
+        )
+
     def end_layer(self, layer_id: int, record_addr: int) -> None:
         """Mark the end of a layer: counters are recorded behind its stores."""
         self.add(Opcode.LAYER, layer_id=layer_id, dram_addr=record_addr)
@@ -187,10 +212,10 @@ class Emitter:
                 and (writing or (not access.writes and access.command.unit is command.unit))
             )
         ]
-        accesses.append(_Access(low, high, command, self._counts[command.unit], writing))
+        accesses.append(_Access(low, high, command, writing))
 
     def _append(self, opcode, unit, fields, needed, memory_needed) -> Command:
-        clock = dict(self._last[unit]) if unit in self._last else {}
+        clock = dict(self._last[unit])
         command = Command(opcode, fields, clock, self)
         sources = [(n, n.unit, n.clock) for n in needed]
         sources += [(n, Unit.MEMORY, n.memory_clock) for n in memory_needed if n.owner is self]

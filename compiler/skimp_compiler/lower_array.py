@@ -11,9 +11,8 @@ from skimp_compiler.geometry import Window
 from skimp_compiler.graph import ModelError, Op
 from skimp_compiler.layout import Layout
 from skimp_compiler.lower_elementwise import ElementwiseLayers
-from skimp_compiler.lower_parts import IDENTITY_PERM, ROUNDING, OnHost
+from skimp_compiler.lower_parts import IDENTITY_PERM, OnHost
 from skimp_compiler.weights import check_packable, pack_conv
-from skimp_sim.golden.params import conv_requant
 
 __all__ = ["ArrayLayers"]
 
@@ -63,20 +62,9 @@ class ArrayLayers(ElementwiseLayers):
                 f"{self.graph.name}: {name}: a weight of -128 beside a negative one does not fit "
                 "the packed operand; quantise the weights to [-127, 127]"
             )
-        params = conv_requant(self.graph, op)
-        requant = self._requant(
-            op,
-            params.bias,
-            params.multiplier,
-            params.shift,
-            lanes=self.config.out_channels,
-            rounding=ROUNDING[params.rounding],
-            out_zp=params.out_zp,
-            act=(params.act_min, params.act_max),
-        )
+        requant = self._conv_requant(op, lanes=self.config.out_channels)
         weights, window, left = self._fold_weights(index, weights, window, amounts[2])
-        second = self._fuse(op)
-        made = op.outputs[0] if second is None else self._fused.outputs[0]
+        second, made = self._fuse(op)
         spec = ConvSpec(
             window=window,
             pad_top=amounts[0],
@@ -86,7 +74,7 @@ class ArrayLayers(ElementwiseLayers):
             input=self._planes(index),
             output=self._planes(made),
             wgt_addr=self.constants.constant(pack_conv(weights, self.config), f"weights {name}"),
-            in_zp=params.in_zp,
+            in_zp=self.graph.tensors[op.inputs[0]].zero_point,
             requant=requant,
             second=second,
         )

@@ -11,10 +11,10 @@ from skimp_compiler.geometry import Window
 from skimp_compiler.graph import ModelError, Op
 from skimp_compiler.layout import Layout, axes_of
 from skimp_compiler.lower_array import ArrayLayers
-from skimp_compiler.lower_parts import IDENTITY_PERM, MAX_PAD, ROUNDING, OnHost
+from skimp_compiler.lower_parts import IDENTITY_PERM, MAX_PAD, OnHost
 from skimp_compiler.weights import pack_depthwise
 from skimp_sim.golden.arithmetic import activation_range
-from skimp_sim.golden.params import conv_requant, mean_axes, mean_params
+from skimp_sim.golden.params import mean_axes, mean_params
 
 __all__ = ["DepthwiseLayers", "exact_division"]
 
@@ -50,22 +50,12 @@ class DepthwiseLayers(ArrayLayers):
                 self._pads(op, extra),
             )
             return "array", "depth multiplier above 1: a convolution with zeros between"
-        params = conv_requant(self.graph, op)
         tensor = self.graph.tensors[index]
         top, _, left, _ = self._pads(op, extra)
         wgt_addr = self.constants.constant(
             pack_depthwise(weights, self.config), f"weights {self.graph.op_name(op)}"
         )
-        requant = self._requant(
-            op,
-            params.bias,
-            params.multiplier,
-            params.shift,
-            lanes=self.config.in_channels,
-            rounding=ROUNDING[params.rounding],
-            out_zp=params.out_zp,
-            act=(params.act_min, params.act_max),
-        )
+        requant = self._conv_requant(op, lanes=self.config.in_channels)
         self._emit_depthwise(
             op,
             emitter,
@@ -274,8 +264,8 @@ class DepthwiseLayers(ArrayLayers):
         window=None,
         params_per_block=False,
     ) -> None:
-        second = self._fuse(op)
-        output = self._planes(op.outputs[0] if second is None else self._fused.outputs[0])
+        second, made = self._fuse(op)
+        output = self._planes(made)
         if regions is None:
             regions = (Region(y0=0, x0=0, rows=output.height, cols=output.width),)
         spec = DepthwiseSpec(

@@ -40,27 +40,28 @@ class ElementwiseLayers(LoweringParts):
     _lower_hard_swish = _lower_add
     _lower_quantize = _lower_add
 
-    def _fuse(self, op: Op) -> SecondStage | None:
+    def _fuse(self, op: Op) -> tuple[SecondStage | None, int]:
         """Take the only user of an operator's result along, where a second stage can do it.
 
-        Sets `_fused` and the layout of the user's output.
+        Returns that stage, or None, and the tensor that then comes out. Sets `_fused` and the
+        layout of the user's output.
         """
         graph, made = self.graph, op.outputs[0]
         users = graph.consumers(made)
         if len(users) != 1 or made in graph.outputs or users[0].kind not in _TABLE_KINDS:
-            return None
+            return None, made
         user = users[0]
         others = [i for i in user.inputs if i >= 0 and i != made and not graph.tensors[i].is_const]
         if list(user.inputs).count(made) != 1 or any(i not in self.places for i in others):
-            return None
+            return None, made
         if any(graph.tensors[i].dtype != np.int8 for i in (made, *user.outputs)):
-            return None
+            return None, made
         try:
             stage = self._second_stage(user, made)
         except OnHost:
-            return None
+            return None, made
         self._fused = user
-        return stage
+        return stage, user.outputs[0]
 
     def _second_stage(self, op: Op, index: int) -> SecondStage:
         """Return what a drain of tensor `index` does to make the result of `op`."""

@@ -16,9 +16,9 @@ from skimp_compiler.plane import Planes
 from skimp_compiler.program import Fold, TensorPlace
 from skimp_compiler.region import Region
 from skimp_compiler.weights import pack_params
-from skimp_sim.golden.params import pads, pool_window
+from skimp_sim.golden.params import conv_requant, pads, pool_window
 
-__all__ = ["IDENTITY_PERM", "MAX_PAD", "ROUNDING", "LoweringParts", "OnHost"]
+__all__ = ["IDENTITY_PERM", "MAX_PAD", "LoweringParts", "OnHost"]
 
 IDENTITY = (1 << 30, 1)
 """Multiplier and shift that leave a psum as it is."""
@@ -27,7 +27,7 @@ MAX_PAD = 255
 """Rows or columns of padding that a command can hold."""
 
 IDENTITY_PERM = (0, 1, 2, 3)
-ROUNDING = {"double": Rounding.DOUBLE, "single": Rounding.SINGLE}
+_ROUNDING = {"double": Rounding.DOUBLE, "single": Rounding.SINGLE}
 
 
 class OnHost(Exception):
@@ -110,9 +110,7 @@ class LoweringParts:
         else:
             name = f"activation {root} {graph.tensors[root].name}"
             address = ACTIVATION_BASE + self.activations.reserve(place.size_bytes, name)
-        region = Region(
-            num_blocks=place.num_blocks, height=place.height, width=place.width, older=older
-        )
+        region = Region(num_blocks=place.num_blocks, older=older)
         if address >= CHIP_BASE:
             self._once_there.append((low, high, region))
         self._addresses[root], self._regions[root] = address, region
@@ -198,6 +196,20 @@ class LoweringParts:
             out_zp=out_zp,
             act_min=act[0],
             act_max=act[1],
+        )
+
+    def _conv_requant(self, op, *, lanes) -> Requant:
+        """Requantisation of conv, depthwise or fully connected."""
+        params = conv_requant(self.graph, op)
+        return self._requant(
+            op,
+            params.bias,
+            params.multiplier,
+            params.shift,
+            lanes=lanes,
+            rounding=_ROUNDING[params.rounding],
+            out_zp=params.out_zp,
+            act=(params.act_min, params.act_max),
         )
 
     def _requant_lanes(self, op, mult, shift, *, out_zp, act) -> Requant:

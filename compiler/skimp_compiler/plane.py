@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass, replace
 
+from skimp.isa import Opcode
+from skimp_compiler.emitter import Emitter
 from skimp_compiler.geometry import TileGeometry
 from skimp_compiler.program import TensorPlace
 from skimp_compiler.region import Region
 
-__all__ = ["Planes"]
+__all__ = ["Planes", "load_tile"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +155,40 @@ class Planes:
             "ofmap_base": ofmap_base,
             "stores": self._part(block0, num_blocks, y0, x0, rows, cols),
         }
+
+
+def load_tile(
+    emitter: Emitter,
+    planes: Planes,
+    geometry: TileGeometry,
+    *,
+    block0,
+    num_blocks,
+    p0,
+    q0,
+    pad_top,
+    pad_left,
+    fill,
+    halve=False,
+) -> int:
+    """Load the padded input of the output pixels from row p0, column q0 on.
+
+    Returns the flat word of the ifmap buffer where it begins.
+    """
+    words = geometry.block_words * num_blocks
+    base = emitter.rings["ifmap"].place(words)
+    load = planes.load(
+        geometry,
+        block0=block0,
+        num_blocks=num_blocks,
+        y0=p0 * geometry.window.stride_h - pad_top,
+        x0=q0 * geometry.window.stride_w - pad_left,
+        base=base,
+        fill=fill,
+        halve=halve,
+    )
+    emitter.add(Opcode.LOAD_IFMAP, writes=[("ifmap", base, base + words)], **load)
+    return base
 
 
 def _clip(start: int, length: int, size: int) -> tuple[int, int, int]:

@@ -10,13 +10,12 @@ class Region:
 
     Parameters
     ----------
-    num_blocks, height, width : int
+    num_blocks : int
     older : list of Region
         Activations whose bytes these were before.
     """
 
-    def __init__(self, *, num_blocks: int, height: int, width: int, older=()):
-        self._shape = num_blocks, height * width
+    def __init__(self, *, num_blocks: int, older=()):
         # Per channel block: (first pixel, pixel behind the last, store), in program order.
         self._stores: list[list[tuple]] = [[] for _ in range(num_blocks)]
         self._last_load = None
@@ -31,7 +30,7 @@ class Region:
         for load in self._older:
             if load.owner is command.owner and (command.clock[Unit.LOAD] < load.clock[Unit.LOAD]):
                 return "an activation would be overwritten while it is still read"
-        for block in range(block0, min(block0 + num_blocks, self._shape[0])):
+        for block in range(block0, min(block0 + num_blocks, len(self._stores))):
             stores = self._stores[block]
             if stores and stores[-1][1] == first and stores[-1][2] is command:
                 stores[-1] = (stores[-1][0], behind, command)
@@ -42,7 +41,7 @@ class Region:
     def writers(self, block0: int, num_blocks: int, first: int, behind: int) -> list:
         """Return the last store of each block that touches pixels [first, behind)."""
         found = {}
-        for block in range(block0, min(block0 + num_blocks, self._shape[0])):
+        for block in range(block0, min(block0 + num_blocks, len(self._stores))):
             for low, high, command in reversed(self._stores[block]):
                 if low < behind and first < high:
                     found[id(command)] = command

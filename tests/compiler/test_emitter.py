@@ -38,7 +38,7 @@ def finished(emitter: Emitter, activation_addr: int = 0):
 
 
 def region(**options) -> Region:
-    return Region(**(dict(num_blocks=2, height=4, width=5) | options))
+    return Region(**(dict(num_blocks=2) | options))
 
 
 def test_check_first_end_last_zeros_behind():
@@ -178,7 +178,7 @@ UNITS = {
 def random_emitter(rng, length: int):
     """Commands with random accesses; return the emitter, and every access by command number."""
     emitter = Emitter(CONFIG)
-    regions = [region(num_blocks=3, height=3, width=4) for _ in range(2)]
+    regions = [region(num_blocks=3) for _ in range(2)]
     touched = [None]
 
     def some(memories):

@@ -26,7 +26,7 @@ def planes_of(height, width, num_blocks=4, *, address=640, word_bytes=8, bus_wor
         num_blocks=num_blocks,
         word_bytes=word_bytes,
         plane_words=-(-height * width // bus_words) * bus_words,
-        region=Region(num_blocks=num_blocks, height=height, width=width),
+        region=Region(num_blocks=num_blocks),
     )
 
 
@@ -190,6 +190,6 @@ def test_planes_of_a_place():
         index=3, address=128, height=3, width=5, channels=20, block=8, plane_words=16,
         shape=(1, 3, 5, 20), zero_point=0,
     )  # fmt: skip
-    region = Region(num_blocks=3, height=3, width=5)
+    region = Region(num_blocks=3)
     wanted = planes_of(3, 5, 3, address=128, bus_words=4)
     assert Planes.of(place, region) == replace(wanted, region=region)

@@ -8,12 +8,11 @@ from skimp.isa import Opcode
 from skimp_compiler.emitter import Emitter
 from skimp_compiler.region import Region
 
-BLOCKS, HEIGHT, WIDTH = 4, 3, 5
-PIXELS = HEIGHT * WIDTH
+BLOCKS, PIXELS = 4, 15
 
 
 def region(**options) -> Region:
-    return Region(num_blocks=BLOCKS, height=HEIGHT, width=WIDTH, **options)
+    return Region(num_blocks=BLOCKS, **options)
 
 
 def random_part(rng):

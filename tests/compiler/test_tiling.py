@@ -40,7 +40,7 @@ def planes(config: Config, height, width, channels, *, address=ACTIVATION_BASE) 
         num_blocks=num_blocks,
         word_bytes=config.in_channels,
         plane_words=-(-height * width // words) * words,
-        region=Region(num_blocks=num_blocks, height=height, width=width),
+        region=Region(num_blocks=num_blocks),
     )
 
 
