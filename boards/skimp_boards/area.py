@@ -10,13 +10,13 @@ from functools import cache
 from pathlib import Path
 
 from skimp.config import CHAIN, Config
+from skimp.isa import TABLE_ENTRIES
 
 __all__ = ["COEFFICIENTS", "KEYS", "block_counts", "estimate", "fixed_area", "memories", "terms"]
 
 COEFFICIENTS = Path(__file__).with_name("area_fit.json")
 KEYS = ("lut", "ff", "dsp", "bram36", "uram")
 
-_TABLE_ENTRIES = 512
 _BRAM36_SHAPES = ((72, 512), (36, 1024), (18, 2048), (9, 4096), (4, 8192), (2, 16384), (1, 32768))
 _BRAM18_SHAPES = ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384))
 """Width and depth (UG573)."""
@@ -80,7 +80,7 @@ def memories(config: Config) -> dict[str, tuple]:
         "dw_wgt_spad": ("auto", 1, cfg.bus_bits, -(-cfg.dw_wgt_depth // cfg.bus_words)),
         "ifmap_glb": ("auto", cfg.pixels, cfg.word_bits, cfg.ifmap_depth),
         "param_sets": ("auto", 1, cfg.bus_bits, cfg.param_depth * beats),
-        "add_tables": ("auto", 2 * cfg.out_channels, 32, _TABLE_ENTRIES // 2),
+        "add_tables": ("auto", 2 * cfg.out_channels, 32, TABLE_ENTRIES),
         "ofmap": (*pixel_ram, cfg.ofmap_depth // cfg.chip_words),
         "residual": (*pixel_ram, cfg.ofmap_depth // cfg.chip_words),
         "psum_spad": ("distributed", 1, 32 * cfg.out_channels, cfg.psum_depth),
@@ -94,13 +94,13 @@ def memories(config: Config) -> dict[str, tuple]:
             "distributed",
             cfg.chip_words,
             cfg.word_bits,
-            max(16, 2 * cfg.burst_beats),
+            cfg.load_queue_beats,
         ),
         "linear_unit": (
             "distributed",
             1,
             cfg.bus_bits,
-            _TABLE_ENTRIES // (cfg.bus_bytes // 4),
+            2 * TABLE_ENTRIES // (cfg.bus_bytes // 4),
         ),
     }
     if cfg.act_depth:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from skimp.config import Config
-from skimp.isa import LoadTarget, Opcode, Rounding
+from skimp.isa import TABLE_ENTRIES, LoadTarget, Opcode, Rounding
 from skimp_compiler.emitter import Command, Emitter
 from skimp_compiler.plane import Planes
 
@@ -39,7 +39,7 @@ class SecondStage:
     Parameters
     ----------
     tables_addr : int
-        DRAM address of T1 and T2, 256 int32 each, by the byte value.
+        DRAM address of T1 and T2, TABLE_ENTRIES int32 each, by the byte value.
     residual : Planes or None
         Second operand, as large as the output.
     mult, shift, out_zp, act_min, act_max : int
@@ -53,7 +53,7 @@ class SecondStage:
     act_min: int
     act_max: int
 
-    TABLE_BYTES = 2 * 256 * 4
+    TABLE_BYTES = 2 * TABLE_ENTRIES * 4
 
 
 class DrainStore:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from skimp.isa import MAX_SHIFT, MIN_SHIFT
+from skimp.isa import MAX_SHIFT, MIN_SHIFT, TABLE_ENTRIES
 from skimp_compiler.depthwise_layer import DepthwiseSpec, Region, emit_depthwise
 from skimp_compiler.drain_store import SecondStage
 from skimp_compiler.emitter import Emitter
@@ -17,7 +17,6 @@ from skimp_sim.golden.params import add_params
 
 __all__ = ["ElementwiseLayers"]
 
-_TABLE_ENTRIES = 256
 _TABLE_KINDS = ("logistic", "hard_swish", "quantize", "mul", "add", "sub")
 
 
@@ -31,7 +30,7 @@ class ElementwiseLayers(LoweringParts):
         stage = self._second_stage(op, index)
         self._emit_copy(op, emitter, index, stage)
         if stage.residual is None:
-            return "post", "one int8 tensor in, one out: a table of 256 results"
+            return "post", f"one int8 tensor in, one out: a table of {TABLE_ENTRIES} results"
         return "post", "sum of two maps: scaled inputs from tables, one requantisation"
 
     _lower_sub = _lower_add
@@ -76,7 +75,7 @@ class ElementwiseLayers(LoweringParts):
         constants = [graph.tensors[i] for i in op.inputs if i >= 0 and graph.tensors[i].is_const]
         if any(c.data.size != 1 for c in constants):
             raise OnHost("its constant operand is not a single value")
-        values = np.arange(_TABLE_ENTRIES, dtype=np.uint8).view(np.int8)
+        values = np.arange(TABLE_ENTRIES, dtype=np.uint8).view(np.int8)
         out_zp = graph.tensors[op.outputs[0]].zero_point
         (results,) = run_op(graph, op, {index: values})
         table = results.astype(np.int32).reshape(-1) - out_zp
@@ -93,7 +92,7 @@ class ElementwiseLayers(LoweringParts):
         if replace(first, root=0) != replace(second, root=0):
             raise OnHost("its operands lie differently")
         params = add_params(graph, op)
-        values = np.arange(_TABLE_ENTRIES, dtype=np.uint8).view(np.int8)
+        values = np.arange(TABLE_ENTRIES, dtype=np.uint8).view(np.int8)
         tables = [scaled_input(params, n, values) for n in (0, 1)]
         if op.inputs[0] != index:
             tables.reverse()

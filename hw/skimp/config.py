@@ -215,6 +215,11 @@ class Config:
         return min(self.pixels, self.chip_words)
 
     @property
+    def load_queue_beats(self) -> int:
+        """Beats of the activation store that the queue of the load unit holds: two bursts of DRAM."""
+        return max(16, 2 * self.burst_beats)
+
+    @property
     def act_bytes(self) -> int:
         """Bytes of the activation store."""
         return self.act_depth * self.chip_bytes

@@ -24,6 +24,7 @@ __all__ = [
     "MAX_SHIFT",
     "MIN_SHIFT",
     "RECORD_BYTES",
+    "TABLE_ENTRIES",
     "Command",
     "CommandError",
     "Error",
@@ -49,6 +50,9 @@ CHIP_BASE = 1 << 31
 
 RECORD_BYTES = 64
 """What LAYER writes: layer_id, then the counters in the order of the register table, 32 bits each."""
+
+TABLE_ENTRIES = 256
+"""Entries of each of the tables T1 and T2 of a second stage, by the byte value: 32 bits each."""
 
 
 class Opcode(enum.IntEnum):
@@ -229,6 +233,15 @@ _TAP_FIELDS = (
     Field("in_zp", 12, 0, 8, "zero point subtracted from every ifmap value", signed=True),
 )
 
+_SEGMENT_FIELDS = (
+    Field("dram_addr", 2, 0, 32, "bytes; a multiple of a word"),
+    Field("block_stride", 6, 0, 32, "bytes from one dma block to the next"),
+    Field("seg_stride", 7, 0, 32, "bytes from one segment to the next"),
+    Field("seg_words", 14, 0, 24, "words of a segment"),
+    Field("seg_count", 15, 0, 16, "segments of a dma block"),
+    Field("dma_blocks", 15, 16, 16, "dma blocks"),
+)
+
 COMMANDS = {
     command.opcode: command
     for command in (
@@ -265,8 +278,8 @@ COMMANDS = {
             "from the start of the previous one. With stride_w = 1, columns follow each other; with "
             "stride_w = 2, the two phases lie half of the banks apart (inc_col). "
             "halve: only every second word of a row is kept (no padding beside it).",
-            (
-                Field("dram_addr", 2, 0, 32, "bytes; a multiple of a word"),
+            _SEGMENT_FIELDS
+            + (
                 Field("num_blocks", 3, 0, 16, "channel blocks"),
                 Field("num_rows", 3, 16, 16, "rows with data (may be 0)"),
                 Field("num_cols", 4, 0, 16, "words with data per row (may be 0)"),
@@ -277,8 +290,6 @@ COMMANDS = {
                 Field("fill", 5, 16, 8, "value of padding: the zero point", signed=True),
                 Field("stride_h", 5, 24, 4, "row phases"),
                 Field("stride_w", 5, 28, 4, "column phases"),
-                Field("block_stride", 6, 0, 32, "bytes from one dma block to the next"),
-                Field("seg_stride", 7, 0, 32, "bytes from one segment to the next"),
                 _glb("glb_base", 8, "first word written, padding included"),
                 Field("halve", 8, 24, 1, "keep columns 0, 2, 4 ... only"),
                 _glb("inc_col", 9, "next column, inside a phase"),
@@ -286,9 +297,6 @@ COMMANDS = {
                 _glb("inc_row", 11, "next row, inside a phase"),
                 _glb("inc_row_wrap", 12, "next row, back to phase 0"),
                 _glb("inc_block", 13, "next channel block"),
-                Field("seg_words", 14, 0, 24, "words of a segment"),
-                Field("seg_count", 15, 0, 16, "segments of a dma block"),
-                Field("dma_blocks", 15, 16, 16, "dma blocks"),
             ),
         ),
         Command(
@@ -297,15 +305,10 @@ COMMANDS = {
             "Read the second operand of an add into the residual buffer: for each of dma_blocks "
             "channel blocks, seg_count segments of seg_words words go to its bytes of the pixels "
             "from pixel_base on.",
-            (
-                Field("dram_addr", 2, 0, 32, "bytes; a multiple of a word"),
+            _SEGMENT_FIELDS
+            + (
                 Field("num_pixels", 3, 0, 16, "seg_count * seg_words"),
                 Field("pixel_base", 3, 16, 16, "first pixel of the residual buffer"),
-                Field("block_stride", 6, 0, 32, "bytes from one block to the next"),
-                Field("seg_stride", 7, 0, 32, "bytes from one segment to the next"),
-                Field("seg_words", 14, 0, 24, "words of a segment"),
-                Field("seg_count", 15, 0, 16, "segments of a block"),
-                Field("dma_blocks", 15, 16, 16, "channel blocks"),
             ),
         ),
         Command(

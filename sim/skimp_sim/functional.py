@@ -12,6 +12,7 @@ from skimp.config import CHAIN, Config
 from skimp.isa import (
     CHIP_BASE,
     COMMAND_BYTES,
+    TABLE_ENTRIES,
     CommandError,
     LoadTarget,
     Opcode,
@@ -50,7 +51,7 @@ class FunctionalModel:
         dw_beats = -(-config.dw_wgt_depth // config.bus_words)
         self.dw_wgt = np.zeros((dw_beats * config.bus_words, ci), np.int8)
         self.param = np.zeros((config.param_depth, 3, co), np.int32)
-        self.lut = np.zeros((2, 256), np.int32)
+        self.lut = np.zeros((2, TABLE_ENTRIES), np.int32)
         entries = config.psum_depth * config.pixels
         self.psum = np.zeros((config.psum_slots, entries, co), np.int32)
         self.sums = None  # psums under way [pixel, co], of one tile
@@ -245,7 +246,7 @@ class FunctionalModel:
             if f.beat_addr or size != self.lut.nbytes:
                 self._fail("the tables are loaded whole")
             self._write("table", slice(0, 1))
-            self.lut[:] = data.view("<i4").reshape(2, 256)
+            self.lut[:] = data.view("<i4").reshape(self.lut.shape)
             return
         start = f.beat_addr * cfg.bus_bytes
         item = memory[0].nbytes

@@ -8,14 +8,13 @@ from amaranth.lib.wiring import In, Out
 from skimp.config import Config
 from skimp.ctrl.decode import COMMAND_BITS, view
 from skimp.dma.axi import SegmentLayout
-from skimp.isa import LoadTarget, Opcode
+from skimp.isa import TABLE_ENTRIES, LoadTarget, Opcode
 from skimp.mem.lut_ram import LutRam
 
-__all__ = ["TABLE_ENTRIES", "LinearUnit"]
+__all__ = ["LinearUnit"]
 
 _PENDING = 2
-TABLE_ENTRIES = 512
-"""Entries of T1 and T2 together, 32 bits each."""
+_ENTRIES = 2 * TABLE_ENTRIES
 
 
 class LinearUnit(wiring.Component):
@@ -38,7 +37,7 @@ class LinearUnit(wiring.Component):
     Notes
     -----
     *Throughput*: a beat a clock, without a gap between commands. Tables come into a small buffer
-    and leave it an entry a clock: TABLE_ENTRIES clocks more, in which nothing else is asked for.
+    and leave it an entry a clock: 2 * TABLE_ENTRIES clocks more, in which nothing else is asked for.
     """
 
     def __init__(self, config: Config):
@@ -55,7 +54,7 @@ class LinearUnit(wiring.Component):
                 "w_addr": Out(24),
                 "w_data": Out(config.bus_bits),
                 "table_w_en": Out(1),
-                "table_w_addr": Out(range(TABLE_ENTRIES)),
+                "table_w_addr": Out(range(_ENTRIES)),
                 "table_w_data": Out(32),
             }
         )
@@ -100,9 +99,9 @@ class LinearUnit(wiring.Component):
             self.w_data.eq(self.beats.payload),
         ]
         per_beat = cfg.bus_bytes // 4
-        depth = TABLE_ENTRIES // per_beat
+        depth = _ENTRIES // per_beat
         m.submodules.table = table = LutRam(width=cfg.bus_bits, depth=depth)
-        entry = Signal(range(TABLE_ENTRIES))
+        entry = Signal(range(_ENTRIES))
         copying = Signal()
         table_post = Signal(16, reset_less=True)
         m.d.comb += [
@@ -127,7 +126,7 @@ class LinearUnit(wiring.Component):
                     m.d.sync += self.post.eq(command.post)
         with m.If(copying):
             m.d.sync += entry.eq(entry + 1)
-            with m.If(entry == TABLE_ENTRIES - 1):
+            with m.If(entry == _ENTRIES - 1):
                 m.d.sync += [copying.eq(0), busy.eq(0), self.post.eq(table_post)]
 
         m.d.comb += self.idle.eq(

@@ -333,7 +333,7 @@ class LoadUnit(wiring.Component):
 
     def __init__(self, config: Config):
         self._config = config
-        self._fifo_beats = max(16, 2 * config.burst_beats)
+        self._fifo_beats = config.load_queue_beats
         self._writer = LoadWriter(config, fifo_words=self._fifo_beats * config.chip_words)
         writes = {
             name: member

@@ -5,8 +5,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from skimp.config import Config
-from skimp.dma.linear import TABLE_ENTRIES
 from skimp.feed.pipe import delay
+from skimp.isa import TABLE_ENTRIES
 from skimp.mem.ram import Ram1R1W
 
 __all__ = ["AddTables"]
@@ -42,7 +42,7 @@ class AddTables(wiring.Component):
         super().__init__(
             {
                 "w_en": In(1),
-                "w_addr": In(range(TABLE_ENTRIES)),
+                "w_addr": In(range(2 * TABLE_ENTRIES)),
                 "w_data": In(32),
                 "q": In(bits),
                 "residual": In(bits),
@@ -55,12 +55,11 @@ class AddTables(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        half = TABLE_ENTRIES // 2
         second = delay(m, self.use_residual, 1, name="use_residual", reset_less=True)
         for c in range(self._config.out_channels):
             terms = []
             for table, operand in enumerate((self.q, self.residual)):
-                m.submodules[f"table_{table}_{c}"] = ram = Ram1R1W(width=32, depth=half)
+                m.submodules[f"table_{table}_{c}"] = ram = Ram1R1W(width=32, depth=TABLE_ENTRIES)
                 m.d.comb += [
                     ram.w_en.eq(self.w_en & (self.w_addr[-1] == table)),
                     ram.w_addr.eq(self.w_addr[:-1]),

@@ -8,16 +8,15 @@ from amaranth.utils import ceil_log2
 
 from skimp.config import Config
 from skimp.ctrl.decode import COMMAND_BITS, view
-from skimp.dma.linear import TABLE_ENTRIES
 from skimp.feed.pipe import delay
-from skimp.isa import Opcode, Rounding
+from skimp.isa import TABLE_ENTRIES, Opcode, Rounding
 from skimp.post.add_tables import AddTables
 from skimp.post.params import ParamSets
 from skimp.post.requant import Requant
 
-__all__ = ["DrainUnit"]
+__all__ = ["SETTLE_CYCLES", "DrainUnit"]
 
-_SETTLE_CYCLES = 8
+SETTLE_CYCLES = 8
 """Clocks after which the sums of the command before have taken their parameters."""
 
 _COMMANDS_UNDER_WAY = 8
@@ -79,7 +78,7 @@ class DrainUnit(wiring.Component):
                 "param_w_addr": In(24),
                 "param_w_data": In(config.bus_bits),
                 "table_w_en": In(1),
-                "table_w_addr": In(range(TABLE_ENTRIES)),
+                "table_w_addr": In(range(2 * TABLE_ENTRIES)),
                 "table_w_data": In(32),
                 "psum_rd_en": Out(config.pixels),
                 "psum_rd_slot": Out(2),
@@ -118,7 +117,7 @@ class DrainUnit(wiring.Component):
         upcoming = Signal(COMMAND_BITS, reset_less=True)
         now, soon = view(command, Opcode.DRAIN), view(upcoming, Opcode.DRAIN)
         work_set = Signal()
-        age = Signal(range(_SETTLE_CYCLES + 1), init=_SETTLE_CYCLES)
+        age = Signal(range(SETTLE_CYCLES + 1), init=SETTLE_CYCLES)
         ready, take = Signal(), Signal()
         with m.FSM(name="front"):
             with m.State("IDLE"):
@@ -127,7 +126,7 @@ class DrainUnit(wiring.Component):
                     m.d.sync += upcoming.eq(self.command.payload)
                     m.next = "SETTLE"
             with m.State("SETTLE"):
-                with m.If(age == _SETTLE_CYCLES):
+                with m.If(age == SETTLE_CYCLES):
                     m.d.comb += [
                         params.load.eq(1),
                         params.load_block.eq(soon.param_block),
@@ -165,7 +164,7 @@ class DrainUnit(wiring.Component):
             m.d.sync += in_pipeline.eq(self.add_latency + 1)
         with m.Elif(in_pipeline != 0):
             m.d.sync += in_pipeline.eq(in_pipeline - 1)
-        with m.If(age != _SETTLE_CYCLES):
+        with m.If(age != SETTLE_CYCLES):
             m.d.sync += age.eq(age + 1)
         with m.If(take):
             m.d.sync += [

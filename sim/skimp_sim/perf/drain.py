@@ -2,7 +2,7 @@
 
 from skimp.config import Config
 from skimp.isa import Semaphore
-from skimp.post.drain import _SETTLE_CYCLES
+from skimp.post.drain import SETTLE_CYCLES
 from skimp_sim.perf.kernel import NEVER, CommandQueue, Semaphores, Unit, mask_of
 from skimp_sim.perf.timing import timing_of
 
@@ -15,7 +15,7 @@ _SECOND = ("add", "residual", "mult2", "out_zp2", "act_min2", "act_max2", "shift
 class Drain(Unit):
     """ceil(num_pixels / drain_pixels) clocks, num_pixels with a second stage.
 
-    The parameters of the next command are read while one runs, _SETTLE_CYCLES clocks or more behind
+    The parameters of the next command are read while one runs, SETTLE_CYCLES clocks or more behind
     its first clock, param_cycles clocks long. Commands that differ in the second stage wait
     until the pipeline is empty, add_latency + 2 clocks behind the last pixel. It posts `latency`
     clocks (with a second stage add_latency) behind its last pixel.
@@ -66,7 +66,7 @@ class Drain(Unit):
         step = 1 if command.add else self._steps
         self._end = begin + -(-command.num_pixels // step)
         self._second = second
-        self._settled = begin + 1 + _SETTLE_CYCLES
+        self._settled = begin + 1 + SETTLE_CYCLES
         self._free = begin + 1
         latency = self._add_latency if command.add else self._latency
         self._semaphores.post(command.post, self._end + latency + 1)

@@ -1,8 +1,8 @@
 """Weight load unit: LOAD_LINEAR."""
 
 from skimp.config import Config
-from skimp.dma.linear import _PENDING, TABLE_ENTRIES
-from skimp.isa import LoadTarget
+from skimp.dma.linear import _PENDING
+from skimp.isa import TABLE_ENTRIES, LoadTarget
 from skimp_sim.perf.kernel import NEVER, CommandQueue, Fifo, Semaphores, Unit
 
 __all__ = ["CLIENT", "Linear"]
@@ -14,7 +14,7 @@ CLIENT = 2
 class Linear(Unit):
     """A command is one segment; it posts one clock behind its last beat.
 
-    A table is copied in TABLE_ENTRIES clocks more, in which nothing else is asked for.
+    A table is copied in 2 * TABLE_ENTRIES clocks more, in which nothing else is asked for.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class Linear(Unit):
         self._pending.pop(t)
         end = t
         if command.target == LoadTarget.TABLE:
-            end = t + TABLE_ENTRIES
+            end = t + 2 * TABLE_ENTRIES
             self._busy = end + 1
         self._semaphores.post(command.post, end + 2)
         self.busy.append((granted, end + 2))

@@ -9,7 +9,6 @@ from amaranth.hdl import UnusedElaboratable
 
 from skimp.config import Config
 from skimp.ctrl.compute_unit import ComputeUnit
-from skimp.dma.load import LoadUnit
 from skimp.feed.pixel_lanes import PixelLanes
 from skimp.post.drain import DrainUnit
 from skimp.post.params import ParamSets
@@ -57,7 +56,7 @@ def timing_of(config: Config) -> Timing:
             drain_latency=drain.latency,
             add_latency=drain.add_latency,
             param_cycles=ParamSets(config).load_cycles,
-            load_words=LoadUnit(config)._fifo_beats * config.chip_words,
+            load_words=config.load_queue_beats * config.chip_words,
         )
         del compute, drain
         gc.collect()  # so that the modules complain in here about not being built
