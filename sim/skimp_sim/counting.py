@@ -6,9 +6,26 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from skimp.config import Config
-from skimp.isa import CHIP_BASE, COMMAND_BYTES, RECORD_BYTES, LoadTarget, Opcode
+from skimp.isa import CHIP_BASE, COMMAND_BYTES, RECORD_BYTES, LoadTarget, Opcode, parse
+from skimp_compiler.program import DeviceStep, Program
 
-__all__ = ["LayerCounts", "count_command", "segment_beats"]
+__all__ = [
+    "Command",
+    "LayerCounts",
+    "commands_of",
+    "count_command",
+    "count_layers",
+    "segment_beats",
+    "segment_starts",
+]
+
+
+class Command:
+    """A command of a program: its opcode, and its fields as attributes."""
+
+    def __init__(self, data: bytes):
+        self.opcode, values = parse(data)
+        self.__dict__.update(values)
 
 
 @dataclass
@@ -44,6 +61,51 @@ class LayerCounts:
     commands: Counter = field(default_factory=Counter)
 
 
+def commands_of(program: Program, step: DeviceStep) -> list[Command]:
+    """Return the commands of a device step, to END."""
+    image, address = program.image, step.address
+    commands = []
+    while not commands or commands[-1].opcode is not Opcode.END:
+        commands.append(Command(image[address : address + COMMAND_BYTES]))
+        address += COMMAND_BYTES
+    return commands
+
+
+def count_layers(config: Config, commands) -> dict[int, LayerCounts]:
+    """Return what each layer accesses, by layer_id (all but macs_gated).
+
+    Parameters
+    ----------
+    config : Config
+    commands : iterable of Command
+        Of all device steps: what is behind the last layer of one counts for the next.
+    """
+    layers, counts = {}, LayerCounts()
+    for command in commands:
+        count_command(config, counts, command.opcode, command)
+        if command.opcode is Opcode.LAYER:
+            layers[command.layer_id] = counts
+            counts = LayerCounts()
+    return layers
+
+
+def segment_starts(f, blocks: int) -> np.ndarray:
+    """Return the addresses of a transfer's segments [block, segment].
+
+    Parameters
+    ----------
+    f : object
+        Fields of the command.
+    blocks : int
+        Its channel blocks.
+    """
+    return (
+        f.dram_addr
+        + np.arange(blocks)[:, None] * f.block_stride
+        + np.arange(f.seg_count)[None, :] * f.seg_stride
+    )
+
+
 def segment_beats(config: Config, f, blocks: int) -> int:
     """Return the beats of all segments of a transfer: a beat that is touched counts whole.
 
@@ -55,13 +117,8 @@ def segment_beats(config: Config, f, blocks: int) -> int:
     blocks : int
         Its channel blocks.
     """
-    starts = (
-        f.dram_addr
-        + np.arange(blocks)[:, None] * f.block_stride
-        + np.arange(f.seg_count)[None, :] * f.seg_stride
-    )
     words = config.chip_words if f.dram_addr >= CHIP_BASE else config.bus_words
-    skip = starts % (words * config.word_bytes) // config.word_bytes
+    skip = segment_starts(f, blocks) % (words * config.word_bytes) // config.word_bytes
     return int((-(-(skip + f.seg_words) // words)).sum())
 
 

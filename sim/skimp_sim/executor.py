@@ -22,7 +22,7 @@ class RunResult:
     values : dict
         Every activation that exists, by tensor number.
     counts : dict
-        LayerCounts by layer_id (functional engine) .
+        LayerCounts by layer_id; macs_gated from the functional engine alone.
     counters : dict
         Hardware counters by layer_id (RTL engine).
     """

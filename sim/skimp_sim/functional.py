@@ -20,7 +20,7 @@ from skimp.isa import (
     Semaphore,
     parse,
 )
-from skimp_sim.counting import LayerCounts, count_command
+from skimp_sim.counting import LayerCounts, count_command, segment_starts
 from skimp_sim.golden.arithmetic import multiply_double, multiply_single, wrap_int32
 from skimp_sim.hazards import HazardCheck
 
@@ -196,14 +196,8 @@ class FunctionalModel:
 
     def _segments(self, f, blocks: int) -> np.ndarray:
         """Return the word addresses (bytes) of a transfer in order."""
-        cfg = self.config
-        starts = (
-            f.dram_addr
-            + np.arange(blocks)[:, None] * f.block_stride
-            + np.arange(f.seg_count)[None, :] * f.seg_stride
-        )
-        at = starts[:, :, None] + np.arange(f.seg_words) * cfg.word_bytes
-        return at.reshape(-1)
+        words = np.arange(f.seg_words) * self.config.word_bytes
+        return (segment_starts(f, blocks)[:, :, None] + words).reshape(-1)
 
     def _load(self, f) -> np.ndarray:
         """Return the words that a load reads as int8 rows."""

@@ -65,7 +65,6 @@ class Report:
         result: RunResult,
         *,
         engine,
-        functional,
         golden,
         litert,
         labels,
@@ -75,8 +74,6 @@ class Report:
 
         Parameters
         ----------
-        functional : RunResult or None
-            Run of the functional model, for the access counts.
         golden, litert : dict or None
             Verdict by layer_id.
         labels : list of str or None
@@ -89,7 +86,7 @@ class Report:
                 LayerRow(
                     layer=layer,
                     counters=result.counters.get(number, {}),
-                    counts=(functional or result).counts.get(number),
+                    counts=result.counts.get(number),
                     golden=(golden or {}).get(number),
                     litert=(litert or {}).get(number),
                     zero_fraction=_zero_fraction(graph, result.values, source),

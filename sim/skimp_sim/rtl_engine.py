@@ -1,11 +1,13 @@
 """Device steps on the RTL, for the executor."""
 
 import dataclasses
+from itertools import chain
 
 from skimp.config import Config
 from skimp.isa import RECORD_BYTES
 from skimp_compiler.program import DeviceStep, Program
 from skimp_sim.bench.rtl import RtlSim
+from skimp_sim.counting import commands_of, count_layers
 from skimp_sim.dram.params import Ddr4Params
 from skimp_sim.driver.device import Device
 from skimp_sim.driver.transport import SimTransport
@@ -49,7 +51,9 @@ class RtlEngine:
         self._on_layer = None
         self.dram = self.sim.dram
         self.chip = self.sim.chip
-        self.counts: dict = {}
+        steps = (step for step in program.steps if isinstance(step, DeviceStep))
+        commands = chain.from_iterable(commands_of(program, step) for step in steps)
+        self.counts = count_layers(program.config, commands)
         self.counters: dict[int, dict[str, int]] = {}
 
     def run(self, step: DeviceStep, on_layer) -> None:

@@ -79,7 +79,6 @@ def run_model(
     """
     program = compile_graph(graph, config)
     golden = run_graph(graph, inputs) if checked or engine == "golden" else None
-    functional = None
     if engine == "golden":
         start = time.perf_counter()
         result = RunResult(values=golden)
@@ -88,7 +87,6 @@ def run_model(
         if engine == "rtl":
             from skimp_sim.rtl_engine import RtlEngine
 
-            functional = run_program(graph, program, inputs)
             device = RtlEngine(program, waves=waves, on_poll=on_poll)
         if on_start is not None:
             on_start(program)
@@ -104,7 +102,6 @@ def run_model(
         program,
         result,
         engine=engine,
-        functional=functional,
         labels=names,
         wall_seconds=wall_seconds,
         **verdicts,

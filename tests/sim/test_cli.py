@@ -174,13 +174,18 @@ def test_run_functional_and_json(network, tmp_path):
 @pytest.mark.verilog
 @pytest.mark.xdist_group("tiny")
 def test_run_on_the_rtl(network, tmp_path):
-    out = tmp_path / "run.json"
+    out, other = tmp_path / "run.json", tmp_path / "functional.json"
     result = skimp("run", network, "--config", "tiny", "--check", "--json", out)
     assert result.exit_code == 0, result.output
     report = json.loads(out.read_text())
     (layer,) = report["layers"]
     assert 0 < layer["utilisation"] <= 1
     assert layer["limit_cycles"] <= layer["cycles"]
+    skimp("run", network, "--config", "tiny", "--engine", "functional", "--json", other)
+    (functional,) = json.loads(other.read_text())["layers"]
+    for name in layer:
+        if name.endswith(("_bytes", "_accesses", "_gated")):
+            assert layer[name] == functional[name], name
 
 
 def test_difference_is_exit_status_1(network, monkeypatch):

@@ -63,10 +63,6 @@ def _wave_format(path) -> str:
 
 _CHIP_MODULE = "*act*ram"
 _CHIP_MEMORY = "skimp__DOT__core__DOT__act__DOT__ram__DOT__memory"
-_DDR4_COUNTERS = (
-    "row_hits", "row_misses", "row_conflicts", "refreshes", "turnarounds", "activates", "reads",
-    "writes",
-)  # fmt: skip
 
 
 class ChipMemory:
@@ -144,7 +140,6 @@ class RtlSim:
             "watch": [ctypes.c_uint64, ctypes.c_uint64],
             "chip": [ctypes.c_uint64, ctypes.c_uint64, ctypes.c_void_p],
             "ddr4": [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p],
-            "ddr4_counters": [ctypes.c_void_p],
             "latency": [ctypes.c_uint32],
             "hang": [ctypes.c_int],
             "stall": [ctypes.c_int, ctypes.c_uint32, ctypes.c_uint32],
@@ -202,13 +197,6 @@ class RtlSim:
     def take_event(self) -> bool:
         """Say whether `run` returned for a watched write; the next call says no."""
         return bool(self._lib.skimp_event(self._handle))
-
-    @property
-    def dram_counters(self) -> dict[str, int]:
-        """Counters of the DDR4 model."""
-        values = (ctypes.c_int64 * len(_DDR4_COUNTERS))()
-        self._lib.skimp_ddr4_counters(self._handle, values)
-        return dict(zip(_DDR4_COUNTERS, values))
 
     def write(self, addr: int, value: int) -> int:
         """Write a register; return the AXI response."""

@@ -172,31 +172,27 @@ struct Sim {
             writes.push_back({top.PORT(axi, awaddr), beats, 0, 0});
         }
         if (w) {
-            if (writes.empty()) {
-                complain("write data without an address");
-            } else {
-                Burst& front = writes.front();
-                const uint64_t addr = front.addr + uint64_t(write_beat) * kBytes;
-                const uint8_t resp = response(addr);
-                if (resp > front.resp) front.resp = resp;
-                if (resp == 0) {
-                    const uint8_t* data = reinterpret_cast<const uint8_t*>(&top.PORT(axi, wdata));
-                    for (uint32_t i = 0; i < kBytes; ++i)
-                        if (top.PORT(axi, wstrb) >> i & 1) dram[addr + i] = data[i];
-                }
-                ++write_beat;
-                if (bool(top.PORT(axi, wlast)) != (write_beat == front.beats)) complain("WLAST is wrong");
-                if (write_beat == front.beats) {
-                    front.ready_at = cycle + latency;
-                    if (ddr && ddr->submit_write(front.addr, front.beats) < 0)
-                        complain("the DRAM model refused a write");
-                    const uint64_t end = front.addr + uint64_t(front.beats) * kBytes;
-                    if (front.addr >= watch_low && end <= watch_high && end % kRecord == 0)
-                        event = true;
-                    answers.push_back(front);
-                    writes.pop_front();
-                    write_beat = 0;
-                }
+            Burst& front = writes.front();
+            const uint64_t addr = front.addr + uint64_t(write_beat) * kBytes;
+            const uint8_t resp = response(addr);
+            if (resp > front.resp) front.resp = resp;
+            if (resp == 0) {
+                const uint8_t* data = reinterpret_cast<const uint8_t*>(&top.PORT(axi, wdata));
+                for (uint32_t i = 0; i < kBytes; ++i)
+                    if (top.PORT(axi, wstrb) >> i & 1) dram[addr + i] = data[i];
+            }
+            ++write_beat;
+            if (bool(top.PORT(axi, wlast)) != (write_beat == front.beats)) complain("WLAST is wrong");
+            if (write_beat == front.beats) {
+                front.ready_at = cycle + latency;
+                if (ddr && ddr->submit_write(front.addr, front.beats) < 0)
+                    complain("the DRAM model refused a write");
+                const uint64_t end = front.addr + uint64_t(front.beats) * kBytes;
+                if (front.addr >= watch_low && end <= watch_high && end % kRecord == 0)
+                    event = true;
+                answers.push_back(front);
+                writes.pop_front();
+                write_beat = 0;
             }
         }
 
@@ -260,15 +256,6 @@ int skimp_ddr4(void* handle, int count, const char** names, const int64_t* value
     delete sim->ddr;
     sim->ddr = new Ddr4Port(kBytes, params);
     return 0;
-}
-
-// Row hits, misses, conflicts, refreshes, turnarounds, activates, column reads, column writes.
-void skimp_ddr4_counters(void* handle, int64_t* values) {
-    const auto* sim = static_cast<Sim*>(handle);
-    const Ddr4Counters none, &c = sim->ddr ? sim->ddr->counters() : none;
-    const int64_t all[] = {c.row_hits, c.row_misses, c.row_conflicts, c.refreshes,
-                           c.turnarounds, c.activates, c.reads, c.writes};
-    memcpy(values, all, sizeof all);
 }
 
 // Bytes of the activation store from `start` on; 0 where there is none.

@@ -3,14 +3,15 @@
 import time
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 
-from skimp.isa import CHANNELS, COMMAND_BYTES, Opcode, parse
+from skimp.isa import CHANNELS
 from skimp.isa import Unit as IsaUnit
 from skimp.regs import COUNTERS
 from skimp_compiler.program import DeviceStep, Program
-from skimp_sim.counting import LayerCounts, count_command
+from skimp_sim.counting import LayerCounts, commands_of, count_layers
 from skimp_sim.dram.ddr4 import Ddr4
 from skimp_sim.dram.params import Ddr4Params
 from skimp_sim.perf.accounts import Intervals, counts_before
@@ -34,14 +35,6 @@ BETWEEN_CLOCKS = 57
 
 class PerfError(RuntimeError):
     """A program that does not come to its end; names what the units wait for."""
-
-
-class Command:
-    """A command of the program: its opcode, and its fields as attributes."""
-
-    def __init__(self, data: bytes):
-        self.opcode, values = parse(data)
-        self.__dict__.update(values)
 
 
 @dataclass(kw_only=True)
@@ -86,37 +79,17 @@ def run_perf(program: Program, *, ddr4: Ddr4Params | None = None) -> PerfResult:
     ddr = Ddr4(config.bus_bytes, ddr4 or ddr4_of(config))
     result = PerfResult()
     clock = START_CLOCKS
-    machine, rest = None, LayerCounts()
-    for step in program.steps:
-        if not isinstance(step, DeviceStep):
-            continue
-        commands = _commands(program, step)
-        rest = _count(program, commands, result, rest)
+    machine = None
+    steps = [step for step in program.steps if isinstance(step, DeviceStep)]
+    lists = [commands_of(program, step) for step in steps]
+    result.counts = count_layers(config, chain.from_iterable(lists))
+    for step, commands in zip(steps, lists):
         machine = _Machine(program, step, commands, ddr, clock, machine)
         clock += machine.run() + BETWEEN_CLOCKS
         result.counters.update(machine.counters(step))
     result.dram = ddr.counters.as_dict()
     result.wall_seconds = time.perf_counter() - begin
     return result
-
-
-def _commands(program: Program, step: DeviceStep) -> list[Command]:
-    image, address = program.image, step.address
-    commands = []
-    while not commands or commands[-1].opcode is not Opcode.END:
-        commands.append(Command(image[address : address + COMMAND_BYTES]))
-        address += COMMAND_BYTES
-    return commands
-
-
-def _count(program: Program, commands, result: PerfResult, counts: LayerCounts) -> LayerCounts:
-    """Count a step's accesses by layer; return what is behind the last one (END)."""
-    for command in commands:
-        count_command(program.config, counts, command.opcode, command)
-        if command.opcode is Opcode.LAYER:
-            result.counts[command.layer_id] = counts
-            counts = LayerCounts()
-    return counts
 
 
 class _Machine:
