@@ -19,12 +19,11 @@ from skimp.config import CHAIN, Config, ConfigError
 from skimp.configs import load_config
 from skimp.gen import to_verilog
 from skimp.pe.array import PeArray
-from skimp_boards.yosys import run_yosys
+from skimp_boards.yosys import map_xilinx, run_yosys
 
 __all__ = ["Claim", "claims", "explain", "synthesise"]
 
 _TOP = "pe_array"
-_SYNTH = f"synth_xilinx -family xcup -noiopad -flatten -top {_TOP}"
 _MULTIPLIERS = ("$mul", "$macc", "$macc_v2")
 _LOGIC = re.compile(r"LUT[1-6]|INV|CARRY[48]|MUXF[789]")
 
@@ -81,15 +80,7 @@ def synthesise(config: Config, *, platform="xilinx") -> Netlist:
             Path(folder) / name for name in ("array.v", "before.json", "after.json", "array.ys")
         )
         verilog.write_text(to_verilog(PeArray(config), name=_TOP, platform=platform))
-        script.write_text(
-            f"read_verilog {verilog}\n"
-            f"{_SYNTH} -run begin:map_dsp\n"
-            f"select {_TOP}\nwrite_json -selected {before}\nselect -clear\n"
-            f"{_SYNTH} -run map_dsp:map_luts\n"
-            "splitnets\n"  # or ABC9 may stop at a name that it uses twice (YosysHQ/yosys#4349)
-            f"{_SYNTH} -run map_luts:\n"
-            f"select {_TOP}\nwrite_json -selected {after}\n"
-        )
+        script.write_text(f"read_verilog {verilog}\n{map_xilinx(_TOP, after, early=before)}")
         run_yosys(script)
         early, late = (json.loads(path.read_text())["modules"][_TOP] for path in (before, after))
     kinds = Counter(cell["type"] for cell in early["cells"].values())

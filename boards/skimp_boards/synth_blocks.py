@@ -22,7 +22,7 @@ from skimp.configs import load_config
 from skimp.gen import to_verilog
 from skimp_boards.blocks import Block, blocks
 from skimp_boards.netlist import depths, usage
-from skimp_boards.yosys import read_netlist, run_yosys
+from skimp_boards.yosys import map_xilinx, read_netlist, run_yosys
 
 __all__ = [
     "BUDGET",
@@ -55,15 +55,9 @@ _RECIPE = 1
 
 def xilinx_script(verilog: Path, netlist: Path, *, top: str, without=(), options: str = "") -> str:
     """Return the Yosys script that maps a top module to UltraScale+."""
-    synth = f"synth_xilinx -family xcup -noiopad -flatten -uram {options} -top {top}"
     boxes = "".join(f"blackbox {name}\n" for name in without)
-    return (
-        f"read_verilog {verilog}\n{boxes}"
-        f"{synth} -run begin:map_luts\n"
-        "splitnets\n"  # or ABC9 may stop at a name that it uses twice (YosysHQ/yosys#4349)
-        f"{synth} -run map_luts:\n"
-        f"select {top}\nwrite_json -selected {netlist}\n"
-    )
+    mapping = map_xilinx(top, netlist, options=f"-uram {options}")
+    return f"read_verilog {verilog}\n{boxes}{mapping}"
 
 
 def synthesise_block(

@@ -9,9 +9,37 @@ from pathlib import Path
 
 from skimp.config import ConfigError
 
-__all__ = ["read_netlist", "run_yosys"]
+__all__ = ["map_xilinx", "read_netlist", "run_yosys"]
 
 _CODE = "import sys; from pyosys import libyosys as ys; ys.run_pass('script ' + sys.argv[1])"
+
+
+def map_xilinx(top: str, netlist: Path, *, options: str = "", early: Path | None = None) -> str:
+    """Return the Yosys commands that map a top module to UltraScale+ and write its netlist.
+
+    Parameters
+    ----------
+    top : str
+    netlist : Path
+    options : str
+        Further options of synth_xilinx.
+    early : Path or None
+        Where to write the netlist as it is before slices are made of multipliers.
+    """
+    synth = f"synth_xilinx -family xcup -noiopad -flatten {options} -top {top}"
+
+    def write(path: Path) -> str:
+        return f"select {top}\nwrite_json -selected {path}\nselect -clear\n"
+
+    first = "begin:map_luts"
+    if early is not None:
+        first = f"begin:map_dsp\n{write(early)}{synth} -run map_dsp:map_luts"
+    return (
+        f"{synth} -run {first}\n"
+        "splitnets\n"  # or ABC9 may stop at a name that it uses twice (YosysHQ/yosys#4349)
+        f"{synth} -run map_luts:\n"
+        f"{write(netlist)}"
+    )
 
 
 def run_yosys(script: Path, *, seconds: int = 3600, megabytes: int = 5000) -> None:
