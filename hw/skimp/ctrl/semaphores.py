@@ -20,29 +20,33 @@ class Semaphores(wiring.Component):
 
     Members
     -------
+    asks : In(num_units)
+        The unit has a next command.
     wait : In(16).array(num_units)
         Mask that the unit's next command waits for.
     granted : Out(num_units)
         Every semaphore of the mask is above 0.
     take : In(num_units)
-        The command starts: one is taken from each of the mask.
+        The granted command starts: one is taken from each of the mask.
     post : In(16).array(num_units)
         Masks to give one to.
     clear : In(1)
-        All counts to 0.
+        All counts to 0, and no grants.
     available : Out(16)
         Semaphores above 0.
 
     Notes
     -----
-    *Latency*: a post is seen by `granted` one clock later. Two units never wait for the same
-    semaphore, so a grant stays until it is taken.
+    *Latency*: `granted` is a register: it follows `asks` one clock and a post two clocks later;
+    `available` follows a post one clock later. Two units never wait for the same semaphore, so a
+    grant stays until it is taken or cleared.
     """
 
     def __init__(self, *, num_units):
         self._num_units = num_units
         super().__init__(
             {
+                "asks": In(num_units),
                 "wait": In(16).array(num_units),
                 "granted": Out(num_units),
                 "take": In(num_units),
@@ -70,5 +74,6 @@ class Semaphores(wiring.Component):
             with m.If(self.clear):
                 m.d.sync += count.eq(0)
         for u in units:
-            m.d.comb += self.granted[u].eq((self.wait[u] & ~self.available) == 0)
+            there = (self.wait[u] & ~self.available) == 0
+            m.d.sync += self.granted[u].eq(self.asks[u] & there & ~self.take[u] & ~self.clear)
         return m

@@ -1,7 +1,7 @@
 """Sequencer: fetches commands, hands them to the units, fences, stops on errors."""
 
 from amaranth import *
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
@@ -21,6 +21,12 @@ FETCH_COMMANDS = 8
 
 FETCH_AHEAD = 32
 """Commands fetched before they are needed, at most."""
+
+
+_FetchedLayout = data.StructLayout(
+    {"command": COMMAND_BITS, "unit": NUM_UNITS, "check": 1, "right_hash": 1, "end": 1}
+)
+"""A command and what it is; unit: one bit each in UNIT_ORDER. No bit: no opcode of ours."""
 
 
 class Sequencer(wiring.Component):
@@ -54,6 +60,11 @@ class Sequencer(wiring.Component):
     wait_read, wait_psum, wait_store : Out(1)
         What compute's next command waits for: ifmap or weights (or there is none); a psum half;
         drain's next command waits for the ofmap buffer.
+
+    Notes
+    -----
+    *Latency*: a command goes out one clock behind the moment when it is the first of its queue and
+    its semaphores are there; END goes on one clock behind the moment when all is idle.
     """
 
     def __init__(self, config: Config):
@@ -100,13 +111,17 @@ class Sequencer(wiring.Component):
         """Read commands into a small queue until END goes by."""
         cfg = self._config
         beats_per_command = COMMAND_BYTES // cfg.bus_bytes
-        m.submodules.fetched = fetched = SyncFIFOBuffered(width=COMMAND_BITS, depth=FETCH_AHEAD)
+        # Commands are decoded on their way into the queue.
+        width = _FetchedLayout.size
+        m.submodules.fetched = fetched = SyncFIFOBuffered(width=width, depth=FETCH_AHEAD)
         addr = Signal(32, reset_less=True)
         fetching = Signal()
         expected = Signal(range(FETCH_AHEAD + 1))  # asked for, not yet dispatched
         beat = Signal(range(max(beats_per_command, 2)))
         word = Signal(COMMAND_BITS, reset_less=True)
         complete = Signal()
+        entry = Signal(_FetchedLayout)
+        check = view(word, Opcode.CHECK)
         ask, arrive = Signal(), Signal()
 
         m.d.comb += [
@@ -118,9 +133,16 @@ class Sequencer(wiring.Component):
             ask.eq(self.segments.valid & self.segments.ready),
             self.beats.ready.eq(1),
             arrive.eq(self.beats.valid),
-            fetched.w_data.eq(word),
+            fetched.w_data.eq(entry),
             fetched.w_en.eq(complete),
+            entry.command.eq(word),
+            entry.check.eq(check.opcode == Opcode.CHECK),
+            entry.right_hash.eq(check.hash == cfg.hash),
+            entry.end.eq(check.opcode == Opcode.END),
         ]
+        for u, unit in enumerate(UNIT_ORDER):
+            opcodes = [c.opcode for c in COMMANDS.values() if c.unit == unit]
+            m.d.comb += entry.unit[u].eq(check.opcode.matches(*opcodes))
         m.d.sync += complete.eq(0)
         with m.If(ask):
             m.d.sync += addr.eq(addr + FETCH_COMMANDS * COMMAND_BYTES)
@@ -144,10 +166,11 @@ class Sequencer(wiring.Component):
             head = view(fifo.r_data, Opcode.CHECK)
             out = self.commands[u]
             m.d.comb += [
+                sems.asks[u].eq(fifo.r_rdy),
                 sems.wait[u].eq(head.wait),
                 sems.post[u].eq(self.posts[u]),
                 out.payload.eq(fifo.r_data),
-                out.valid.eq(fifo.r_rdy & sems.granted[u] & ~self.stop),
+                out.valid.eq(sems.granted[u] & ~self.stop),
                 sems.take[u].eq(out.valid & out.ready),
                 fifo.r_en.eq(sems.take[u]),
             ]
@@ -171,16 +194,19 @@ class Sequencer(wiring.Component):
 
     def _dispatch(self, m):
         fetched, fifos = self._fetched, self._fifos
-        head = fetched.r_data
-        check = view(head, Opcode.CHECK)
+        head = data.View(_FetchedLayout, fetched.r_data)
         position = Signal(32)
-        quiet = Signal()
-        queues_empty = Cat(~fifo.r_rdy & (fifo.level == 0) for fifo in fifos).all()
-        m.d.comb += quiet.eq(
-            queues_empty & self.idles.all() & Cat(*(post == 0 for post in self.posts)).all()
+        quiet = Signal()  # since END is there
+        queues_empty = Cat(fifo.level == 0 for fifo in fifos).all()
+        m.d.sync += quiet.eq(
+            fetched.r_rdy
+            & head.end
+            & queues_empty
+            & self.idles.all()
+            & Cat(*(post == 0 for post in self.posts)).all()
         )
         for fifo in fifos:
-            m.d.comb += fifo.w_data.eq(head)
+            m.d.comb += fifo.w_data.eq(head.command)
 
         def fail(code, info):
             m.d.sync += [
@@ -210,27 +236,24 @@ class Sequencer(wiring.Component):
                     m.next = "RUN"
             with m.State("RUN"):
                 with m.If(fetched.r_rdy & ~self.stop):
-                    with m.Switch(check.opcode):
-                        with m.Case(Opcode.CHECK):
-                            m.d.comb += fetched.r_en.eq(1)
-                            with m.If(check.hash != self._config.hash):
-                                fail(Error.CONFIG_HASH, position)
-                                m.next = "STOPPED"
-                        with m.Case(Opcode.END):
-                            m.d.sync += self._fetching.eq(0)
-                            with m.If(quiet):
-                                m.d.comb += fetched.r_en.eq(1)
-                                m.next = "FLUSH"
-                        for u, unit in enumerate(UNIT_ORDER):
-                            opcodes = [c.opcode for c in COMMANDS.values() if c.unit == unit]
-                            with m.Case(*opcodes):
-                                m.d.comb += [
-                                    fifos[u].w_en.eq(1),
-                                    fetched.r_en.eq(fifos[u].w_rdy),
-                                ]
-                        with m.Default():
-                            fail(Error.BAD_COMMAND, position)
+                    with m.If(head.check):
+                        m.d.comb += fetched.r_en.eq(1)
+                        with m.If(~head.right_hash):
+                            fail(Error.CONFIG_HASH, position)
                             m.next = "STOPPED"
+                    with m.Elif(head.end):
+                        m.d.sync += self._fetching.eq(0)
+                        with m.If(quiet):
+                            m.d.comb += fetched.r_en.eq(1)
+                            m.next = "FLUSH"
+                    with m.Elif(head.unit.any()):
+                        room = Cat(fifo.w_rdy for fifo in fifos)
+                        m.d.comb += fetched.r_en.eq((head.unit & room).any())
+                        for u, fifo in enumerate(fifos):
+                            m.d.comb += fifo.w_en.eq(head.unit[u])
+                    with m.Else():
+                        fail(Error.BAD_COMMAND, position)
+                        m.next = "STOPPED"
             with m.State("FLUSH"):
                 # Commands fetched behind END come in and are thrown away.
                 m.d.comb += fetched.r_en.eq(fetched.r_rdy)
@@ -256,7 +279,7 @@ class Sequencer(wiring.Component):
         """Count clocks in which nothing moved."""
         clocks = Signal(range(self._config.watchdog_cycles + 1))
         moved = Signal()
-        m.d.comb += moved.eq(
+        m.d.sync += moved.eq(
             self.progress
             | self._sems.take.any()
             | self.inc_command

@@ -103,7 +103,7 @@ class Semaphores:
         self.waiter = [None] * 16
 
     def post(self, mask: int, seen: int) -> None:
-        """Give one to each semaphore of the mask; `granted` sees it from clock `seen` on."""
+        """Give one to each semaphore of the mask; they are above 0 from clock `seen` on."""
         s = 0
         while mask:
             if mask & 1:
@@ -158,12 +158,17 @@ class CommandQueue:
         self._sequencer = sequencer
 
     def granted(self) -> int:
-        """Clock from which the head is offered to the unit; NEVER: not known yet."""
+        """Clock from which the head is offered to the unit; NEVER: not known yet.
+
+        One clock behind the moment when head and semaphores are there: the grant is a register.
+        """
         fifo = self.fifo
         if fifo.first is None:
             return NEVER
         clock = self._semaphores.clock(fifo.first.wait)
-        return clock if clock > fifo.visible else fifo.visible
+        if clock == NEVER:
+            return NEVER
+        return (clock if clock > fifo.visible else fifo.visible) + 1
 
     def take(self, t: int):
         """Take the head in clock t."""

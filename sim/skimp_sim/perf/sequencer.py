@@ -15,8 +15,8 @@ class Sequencer(Unit):
     """Asks for FETCH_COMMANDS commands where FETCH_AHEAD have room for them.
 
     A command comes into the queue of FETCH_AHEAD one clock behind its last beat and is handed on, one a
-    clock, when its unit's queue has room. END waits until everything is idle; what was fetched
-    behind it is thrown away.
+    clock, when its unit's queue has room. END goes on a clock behind the moment when it is
+    there and everything is idle; what was fetched behind it is thrown away.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ class Sequencer(Unit):
         elif opcode is Opcode.END:
             if self._fetching == NEVER:
                 self._fetching = t + 1
-            quiet = self._quiet()
+            quiet = max(self._quiet(), fetched.visible) + 1
             if quiet <= t:
                 self._take(t)
                 self._flush = t + 1

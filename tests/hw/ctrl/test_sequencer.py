@@ -290,7 +290,7 @@ def test_stored_comes_from_the_memory(acknowledged):
     (stored,) = machine.stored
     issued = {number: clock for clock, _, number in machine.issued}
     freed = next(clock for clock, unit, _ in machine.finished if unit is Unit.STORE)
-    assert issued[2] == freed + 1 and issued[3] == stored + 1
+    assert issued[2] == freed + 2 and issued[3] == stored + 2
 
 
 @pytest.mark.parametrize("unit", UNIT_ORDER)
