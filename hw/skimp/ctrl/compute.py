@@ -7,7 +7,8 @@ from amaranth.utils import ceil_log2
 
 from skimp.config import CHAIN, Config
 from skimp.ctrl.decode import COMMAND_BITS, view
-from skimp.feed.glb_address import BANK_BITS, ROW_BITS
+from skimp.feed.countdown import countdown
+from skimp.feed.glb_address import BANK_BITS, ROW_BITS, row_add
 from skimp.feed.pixel_lanes import PixelLanes
 from skimp.feed.tap_walk import TapWalk
 from skimp.isa import Opcode
@@ -79,13 +80,13 @@ class ComputeControl(wiring.Component):
     *Latency*: row and bank are registered once behind the counters; `issue` is in step with them.
     *Throughput*: a group a clock; a pass takes max(num_groups, MIN_PASS) clocks; one clock between
     two commands of the same unit, if the second came `prepare_cycles` clocks before the first one
-    ended.
+    ended; another unit starts when the pipeline is empty.
     """
 
     def __init__(self, config: Config, *, flight_cycles: int):
         self._config = config
         self._flight_cycles = flight_cycles
-        self.prepare_cycles = max(MIN_PASS, config.pixels + 2) + 2
+        self.prepare_cycles = max(MIN_PASS - 1, config.pixels + 3)
         super().__init__(
             {
                 "command": In(stream.Signature(COMMAND_BITS)),
@@ -116,7 +117,6 @@ class ComputeControl(wiring.Component):
         soon_is_conv = Signal()
         take = Signal()
         m.d.comb += [
-            soon_is_conv.eq(soon.opcode == Opcode.CONV),
             lanes.tile_q.eq(soon.tile_q),
             lanes.row_step.eq(soon.row_step),
             lanes.take.eq(take),
@@ -126,6 +126,7 @@ class ComputeControl(wiring.Component):
         with m.If(self.command.valid & ~staged):
             m.d.sync += [
                 upcoming.eq(self.command.payload),
+                soon_is_conv.eq(view(self.command.payload, Opcode.CONV).opcode == Opcode.CONV),
                 staged.eq(1),
                 soon_loaded.eq(0),
                 lanes.setup.eq(1),
@@ -136,42 +137,59 @@ class ComputeControl(wiring.Component):
         # The present command.
         command = Signal(COMMAND_BITS, reset_less=True)
         conv, dw = view(command, Opcode.CONV), view(command, Opcode.DEPTHWISE)
-        is_conv, is_dw = Signal(), Signal()
-        m.d.comb += [
-            is_conv.eq(conv.opcode == Opcode.CONV),
-            is_dw.eq(conv.opcode == Opcode.DEPTHWISE),
-        ]
+        is_conv = Signal()
+        pass_clocks = Signal(range(cfg.psum_depth + 1), reset_less=True)
+        with m.If(take):
+            m.d.sync += [
+                command.eq(upcoming),
+                is_conv.eq(soon_is_conv),
+                pass_clocks.eq(
+                    Mux(soon_is_conv & (soon.num_groups < MIN_PASS), MIN_PASS, soon.num_groups)
+                ),
+            ]
         for name in ("ifmap_base", "inc_s", "inc_s_wrap", "inc_r", "inc_r_wrap", "inc_c"):
             m.d.comb += getattr(walk, name).eq(getattr(conv, name))
         for name in ("num_c", "num_r", "num_s", "stride_h", "stride_w"):
             m.d.comb += getattr(walk, name).eq(getattr(conv, name))
 
-        group = Signal(16)  # also counts the idle clocks that stretch a short pass
-        pixels_left = Signal(17)
+        group = Signal(ceil_log2(cfg.psum_depth))
+        first_clock = Signal()  # of a pass; DEPTHWISE takes its groups in one pass
+        group_valid = Signal()  # 0 in the clocks that stretch a short pass
+        last_group, pass_end = Signal(), Signal()
+        pixels_left = Signal(16, reset_less=True)
         wgt_addr = Signal(16, reset_less=True)
-        last_opcode = Signal(8)
-        group_valid, last_group, pass_end = Signal(), Signal(), Signal()
         in_flight = Signal(range(self._flight_cycles + 2))
         drained = Signal()
         done = Signal()
         s0 = Signal(IssueLayout(cfg))
-        m.d.comb += [
-            group_valid.eq(group < conv.num_groups),
-            last_group.eq(group + 1 >= conv.num_groups),
-            pass_end.eq(last_group & (group + 1 >= MIN_PASS)),
-            drained.eq(in_flight == 0),
-        ]
         restart = Signal()
         advance = Signal()
-        m.d.comb += [lanes.restart.eq(restart), lanes.advance.eq(advance)]
+        m.d.comb += [
+            drained.eq(~in_flight.any()),
+            lanes.restart.eq(restart),
+            lanes.advance.eq(advance),
+        ]
+        num_groups = conv.num_groups[: len(pass_clocks)]  # they are psum_depth at most
+        countdown(m, last_group, num_groups, start=restart, step=advance)
+        countdown(m, pass_end, pass_clocks, start=restart, step=advance)
         with m.If(restart):
-            m.d.sync += [pixels_left.eq(conv.num_pixels), group.eq(0)]
+            m.d.sync += [
+                group.eq(0),
+                first_clock.eq(1),
+                group_valid.eq(1),
+                pixels_left.eq(conv.num_pixels),
+            ]
         with m.Elif(advance):
-            m.d.sync += group.eq(group + 1)
-            m.d.sync += pixels_left.eq(Mux(pixels_left > cfg.pixels, pixels_left - cfg.pixels, 0))
+            m.d.sync += [
+                group.eq(group + 1),
+                first_clock.eq(0),
+                group_valid.eq(group_valid & ~last_group),
+                pixels_left.eq(pixels_left - cfg.pixels),
+            ]
 
-        # Weight reads take CHAIN clocks; the registers are free once the weights before work.
-        reading = Signal(range(CHAIN + 1))
+        # Weight reads take CHAIN clocks; the registers are free when the weights before begin to
+        # work. A command begins two clocks behind `take`.
+        reading = Signal(range(CHAIN))
         registers_free = Signal()
         read_soon, ready = Signal(), Signal()
         with m.If(s0.wgt_read):
@@ -184,17 +202,10 @@ class ComputeControl(wiring.Component):
                 staged
                 & lanes.ready
                 & ~lanes.setup
-                & ((last_opcode == soon.opcode) | drained)
-                & (~soon_is_conv | (soon_loaded & (reading <= 1)))
+                & ((soon_is_conv == is_conv) | drained)
+                & (~soon_is_conv | (soon_loaded & reading.matches(0, 1, 2)))
             ),
-            read_soon.eq(
-                staged
-                & soon_is_conv
-                & ~soon_loaded
-                & registers_free
-                & (reading == 0)
-                & ((last_opcode == Opcode.CONV) | drained)
-            ),
+            read_soon.eq(staged & soon_is_conv & ~soon_loaded & registers_free & ~reading.any()),
         ]
         with m.If(read_soon):
             m.d.comb += [s0.wgt_read.eq(1), s0.wgt_addr.eq(soon.wgt_base)]
@@ -213,25 +224,21 @@ class ComputeControl(wiring.Component):
                     m.next = "FIRST"
             with m.State("FIRST"):
                 m.d.comb += [restart.eq(1), walk.start.eq(1)]
-                m.d.sync += [wgt_addr.eq(conv.wgt_base), last_opcode.eq(conv.opcode)]
-                with m.Switch(conv.opcode):
-                    with m.Case(Opcode.CONV):
-                        m.next = "CONV"
-                    with m.Case(Opcode.DEPTHWISE):
-                        m.next = "DEPTHWISE"
-                    with m.Default():
-                        m.next = "IDLE"
+                m.d.sync += wgt_addr.eq(conv.wgt_base)
+                m.next = "DEPTHWISE"
+                with m.If(is_conv):
+                    m.next = "CONV"
 
             with m.State("CONV"):
                 m.d.comb += [
                     s0.conv.eq(group_valid),
-                    s0.swap.eq(group == 0),
+                    s0.swap.eq(first_clock),
                     s0.first.eq(walk.first & conv.first),
                     s0.last.eq(walk.last & conv.last),
                     advance.eq(1),
-                    registers_free.eq(walk.last & (group != 0)),
+                    registers_free.eq(walk.last),
                 ]
-                with m.If(group == 0):
+                with m.If(first_clock):
                     m.d.sync += wgt_addr.eq(wgt_addr + 1)
                     with m.If(~walk.last):
                         m.d.comb += [s0.wgt_read.eq(1), s0.wgt_addr.eq(wgt_addr + 1)]
@@ -256,13 +263,11 @@ class ComputeControl(wiring.Component):
                 m.d.sync += wgt_addr.eq(Mux(walk.last_tap, dw.wgt_base, wgt_addr + 1))
                 with m.If(walk.last_tap):
                     m.d.comb += advance.eq(1)
-                    with m.If(last_group):
+                    with m.If(pass_end):
                         m.d.comb += [done.eq(1), take.eq(ready)]
                         m.next = "IDLE"
                         with m.If(take):
                             m.next = "FIRST"
-        with m.If(take):
-            m.d.sync += command.eq(upcoming)
 
         m.d.comb += [s0.group.eq(group), s0.slot.eq(conv.psum_slot)]
 
@@ -273,15 +278,13 @@ class ComputeControl(wiring.Component):
             self.issue.eq(s0),
             self.bank.eq(walk.base.bank),
             self.in_zp.eq(conv.in_zp),
-            self.macs_per_act.eq(
-                Mux(is_conv, conv.co_valid, Mux(is_dw & ~dw.unit_wgt & ~dw.max_mode, 1, 0))
-            ),
+            self.macs_per_act.eq(Mux(is_conv, conv.co_valid, ~dw.unit_wgt & ~dw.max_mode)),
         ]
         for i in range(cfg.pixels):
             carry = Signal(name=f"lane_carry_{i}")
-            m.d.comb += carry.eq(walk.base.bank + i >= cfg.pixels)
+            m.d.comb += carry.eq(walk.base.bank >= cfg.pixels - i)
             m.d.sync += [
-                self.row[i].eq(walk.base.row + lanes.row[i] + carry),
+                self.row[i].eq(row_add(walk.base.row, lanes.row[i], carry)),
                 self.lane_en[i].eq(taken & (pixels_left > i)),
             ]
         for c in range(cfg.in_channels):
@@ -295,7 +298,7 @@ class ComputeControl(wiring.Component):
             m.d.sync += stage.eq(posts)
             posts = stage
         m.d.comb += self.post.eq(posts)
-        with m.If(taken | done | s0.wgt_read):
+        with m.If(taken | done):
             m.d.sync += in_flight.eq(self._flight_cycles + 1)
         with m.Elif(~drained):
             m.d.sync += in_flight.eq(in_flight - 1)

@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from skimp.config import Config
+from skimp.feed.countdown import countdown
 from skimp.feed.glb_address import ROW_BITS
 
 __all__ = ["PixelLanes"]
@@ -71,30 +72,34 @@ class PixelLanes(wiring.Component):
 
         # One walk over the first `pixels` pixels finds the start of every lane; one pixel further
         # it stands where lane 0 will stand in group 1: that is the step from group to group.
+        walking = Signal()
+        row_end = Signal()
+        m.d.comb += walking.eq(lane_idx != self._pixels + 1)
+        countdown(m, row_end, self.tile_q, start=self.setup, step=walking)
         with m.If(self.setup):
             m.d.sync += [lane_idx.eq(0), walk_q.eq(0), walk_row.eq(0)]
-        with m.Elif(lane_idx <= self._pixels):
+        with m.Elif(walking):
             m.d.sync += lane_idx.eq(lane_idx + 1)
-            with m.If(walk_q + 1 == self.tile_q):
+            with m.If(row_end):
                 m.d.sync += [walk_q.eq(0), walk_row.eq(walk_row + self.row_step)]
             with m.Else():
                 m.d.sync += walk_q.eq(walk_q + 1)
         with m.If(lane_idx == self._pixels):
             m.d.sync += [step_q.eq(walk_q), step_row.eq(walk_row + 1)]
 
-        m.d.comb += self.ready.eq(lane_idx == self._pixels + 1)
+        m.d.comb += self.ready.eq(~walking)
 
-        # The present geometry.
-        tile_q = Signal(16, reset_less=True)
-        row_step = Signal(16, reset_less=True)
+        # The present geometry. A lane's column goes on by step_q, or back by the rest of the row.
         now_step_q = Signal(16, reset_less=True)
+        now_back_q = Signal(16, reset_less=True)
         now_step_row = Signal(ROW_BITS, reset_less=True)
+        now_wrap_row = Signal(ROW_BITS, reset_less=True)
         with m.If(self.take):
             m.d.sync += [
-                tile_q.eq(self.tile_q),
-                row_step.eq(self.row_step),
                 now_step_q.eq(step_q),
+                now_back_q.eq(self.tile_q - step_q),
                 now_step_row.eq(step_row),
+                now_wrap_row.eq(step_row + self.row_step),
             ]
         for i in range(self._pixels):
             first_q = Signal(16, name=f"first_q_{i}", reset_less=True)
@@ -102,9 +107,9 @@ class PixelLanes(wiring.Component):
             now_q = Signal(16, name=f"now_q_{i}", reset_less=True)
             now_row = Signal(ROW_BITS, name=f"now_row_{i}", reset_less=True)
             q = Signal(16, name=f"q_{i}", reset_less=True)
-            next_q = Signal(17, name=f"next_q_{i}")
+            back_q = Signal(17, name=f"back_q_{i}")
             wrap = Signal(name=f"wrap_{i}")
-            m.d.comb += [next_q.eq(q + now_step_q), wrap.eq(next_q >= tile_q)]
+            m.d.comb += [back_q.eq(q - now_back_q), wrap.eq(~back_q[-1])]
             with m.If(lane_idx == i):
                 m.d.sync += [first_q.eq(walk_q), first_row.eq(walk_row)]
             with m.If(self.take):
@@ -113,7 +118,7 @@ class PixelLanes(wiring.Component):
                 m.d.sync += [q.eq(now_q), self.row[i].eq(now_row)]
             with m.Elif(self.advance):
                 m.d.sync += [
-                    q.eq(Mux(wrap, next_q - tile_q, next_q)),
-                    self.row[i].eq(self.row[i] + now_step_row + Mux(wrap, row_step, 0)),
+                    q.eq(Mux(wrap, back_q, q + now_step_q)),
+                    self.row[i].eq(self.row[i] + Mux(wrap, now_wrap_row, now_step_row)),
                 ]
         return m

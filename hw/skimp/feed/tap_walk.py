@@ -5,6 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from skimp.config import Config
+from skimp.feed.countdown import countdown
 from skimp.feed.glb_address import GlbAddress, glb_add
 
 __all__ = ["TapWalk"]
@@ -77,43 +78,41 @@ class TapWalk(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        c, r, s = Signal(16), Signal(16), Signal(16)
-        phase_h, phase_w = Signal(4), Signal(4)
-        c_base = Signal(GlbAddress, reset_less=True)
         r_base = Signal(GlbAddress, reset_less=True)
+        c_base = Signal(GlbAddress, reset_less=True)
         step_s, step_r = Signal(GlbAddress), Signal(GlbAddress)
         wrap_w, wrap_h = Signal(), Signal()
-        last_r, last_s = Signal(), Signal()
+        last_c, last_r, last_s = Signal(), Signal(), Signal()
+        step_row, step_block = Signal(), Signal()
 
         m.d.comb += [
-            wrap_w.eq(phase_w + 1 == self.stride_w),
-            wrap_h.eq(phase_h + 1 == self.stride_h),
             step_s.eq(Mux(wrap_w, self.inc_s_wrap, self.inc_s)),
             step_r.eq(Mux(wrap_h, self.inc_r_wrap, self.inc_r)),
-            last_s.eq(s + 1 == self.num_s),
-            last_r.eq(r + 1 == self.num_r),
-            self.last_c.eq(c + 1 == self.num_c),
-            self.first_tap.eq((r == 0) & (s == 0)),
+            step_row.eq(self.advance & last_s),
+            step_block.eq(step_row & last_r),
+            self.last_c.eq(last_c),
             self.last_tap.eq(last_r & last_s),
-            self.first.eq(self.first_tap & (c == 0)),
-            self.last.eq(self.last_tap & self.last_c),
+            self.last.eq(self.last_tap & last_c),
         ]
+        countdown(m, last_c, self.num_c, start=self.start, step=step_block)
+        countdown(m, last_r, self.num_r, start=self.start, step=step_row)
+        countdown(m, last_s, self.num_s, start=self.start, step=self.advance)
+        countdown(m, wrap_h, self.stride_h, start=self.start | step_block, step=step_row)
+        countdown(m, wrap_w, self.stride_w, start=self.start | step_row, step=self.advance)
+
         next_s = glb_add(m, "next_s", self.base, step_s, num_banks=self._num_banks)
         next_r = glb_add(m, "next_r", r_base, step_r, num_banks=self._num_banks)
         next_c = glb_add(m, "next_c", c_base, self.inc_c, num_banks=self._num_banks)
 
-        with m.If(self.start | (self.advance & self.last)):
-            m.d.sync += [c.eq(0), r.eq(0), s.eq(0), phase_h.eq(0), phase_w.eq(0)]
+        with m.If(self.start | (step_block & last_c)):
             m.d.sync += [x.eq(self.ifmap_base) for x in (self.base, r_base, c_base)]
+            m.d.sync += [self.first.eq(1), self.first_tap.eq(1)]
         with m.Elif(self.advance):
+            m.d.sync += [self.first.eq(0), self.first_tap.eq(self.last_tap)]
             with m.If(~last_s):
-                m.d.sync += [s.eq(s + 1), phase_w.eq(Mux(wrap_w, 0, phase_w + 1))]
                 m.d.sync += self.base.eq(next_s)
             with m.Elif(~last_r):
-                m.d.sync += [s.eq(0), phase_w.eq(0)]
-                m.d.sync += [r.eq(r + 1), phase_h.eq(Mux(wrap_h, 0, phase_h + 1))]
-                m.d.sync += [self.base.eq(next_r), r_base.eq(next_r)]
+                m.d.sync += [x.eq(next_r) for x in (self.base, r_base)]
             with m.Else():
-                m.d.sync += [s.eq(0), phase_w.eq(0), r.eq(0), phase_h.eq(0), c.eq(c + 1)]
                 m.d.sync += [x.eq(next_c) for x in (self.base, r_base, c_base)]
         return m

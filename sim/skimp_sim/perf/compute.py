@@ -19,10 +19,10 @@ class Compute(Unit):
     With a command taken from the queue in clock t:
 
     * its lanes are set up from t + 1 + setup_cycles on;
-    * its first weights are read (CHAIN clocks) from t + 1 on, behind the first clock of the last
-      pass before, and not beside another read;
+    * its first weights are read (CHAIN clocks) from t + 1 on, in the first clock of the last pass
+      before or behind DEPTHWISE, and not beside another read; it can start CHAIN clocks later;
     * another opcode than the one before waits for the pipeline to be empty, flight_cycles + 2
-      clocks behind the last issue or weight read; so does its first weight read.
+      clocks behind the last issue.
 
     It starts two clocks behind the moment when it is prepared and the one before is through. CONV
     takes max(groups, MIN_PASS) clocks a tap, DEPTHWISE groups x taps. It posts flight_cycles behind
@@ -43,9 +43,9 @@ class Compute(Unit):
         self._free = 0  # a command can be taken from this clock on
         self.opcode = None
         self._end = -1  # last clock of the command before
-        self._last_pass = -1  # first clock of its last pass
+        self._registers_free = 0  # weights can be read from this clock on
         self._read = _LONG_AGO  # begin of the last weight read
-        self._issue = _LONG_AGO  # last issue or weight read
+        self._issue = _LONG_AGO  # last issue
         self.idle_from = 0
         self.sequencer = None
         # For the accounts: clocks of (start, passes, clocks of a pass, groups); DEPTHWISE; waiting;
@@ -76,28 +76,25 @@ class Compute(Unit):
     def _run(self, t: int, command) -> None:
         flight = self._flight
         prepared = t + 1 + self._setup
-        other = command.opcode is not self.opcode
         if command.opcode is Opcode.CONV:
-            read = max(t + 1, self._read + CHAIN, self._last_pass + 1)
-            if other:
-                read = max(read, self._issue + flight + 2)
-                self._issue = read
-            self._read = read
-            prepared = max(prepared, read + CHAIN - 1)
-        if other:
+            self._read = max(t + 1, self._read + CHAIN, self._registers_free)
+            prepared = max(prepared, self._read + CHAIN - 2)
+        if command.opcode is not self.opcode:
             prepared = max(prepared, self._issue + flight + 2)
         taken = max(self._end, prepared)
         start = taken + 2
         taps = command.num_c * command.num_r * command.num_s
         if command.opcode is Opcode.CONV:
             clocks = max(command.num_groups, MIN_PASS)
-            self._last_pass = start + (taps - 1) * clocks
-            self._end = self._last_pass + clocks - 1
+            last_pass = start + (taps - 1) * clocks
+            self._registers_free = last_pass
+            self._end = last_pass + clocks - 1
             if taps > 1:
-                self._read = self._last_pass - clocks
+                self._read = last_pass - clocks
             self.conv.append((start + 1, taps, clocks, command.num_groups))
         else:
-            self._end = self._last_pass = start + taps * command.num_groups - 1
+            self._end = start + taps * command.num_groups - 1
+            self._registers_free = self._end + 1
             self.depthwise.append((start + 1, self._end + 2))
         self.opcode = command.opcode
         self._issue = self._end
