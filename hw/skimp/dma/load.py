@@ -1,7 +1,7 @@
 """Load unit: executes LOAD_IFMAP and LOAD_RESIDUAL."""
 
 from amaranth import *
-from amaranth.lib import enum, stream, wiring
+from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
@@ -9,7 +9,7 @@ from skimp.config import Config
 from skimp.ctrl.decode import COMMAND_BITS, view
 from skimp.dma.axi import SegmentLayout
 from skimp.dma.segments import LoadRequests, WordRunLayout
-from skimp.dma.word_fifo import WordFifo
+from skimp.dma.word_fifo import WordFifo, at_most
 from skimp.feed.glb_address import BANK_BITS, ROW_BITS, GlbAddress, glb_add
 from skimp.isa import Opcode
 
@@ -28,6 +28,14 @@ class _Run(enum.Enum, shape=2):
     RIGHT = 3
 
 
+class _Rows(enum.Enum, shape=2):
+    """Part of a block: rows of padding above, rows with data, rows of padding below."""
+
+    TOP = 0
+    DATA = 1
+    BOTTOM = 2
+
+
 class LoadWriter(wiring.Component):
     """Second half: puts words and padding where they belong.
 
@@ -38,7 +46,7 @@ class LoadWriter(wiring.Component):
     Members
     -------
     command : In(stream)
-    level : In, words : In(word_bits).array(load_words), take : Out
+    level : In, words : In(word_bits).array(load_words), take_en : Out(1), take : Out
         Words from the queue: how many there are, the oldest ones, how many are taken.
     post : Out(16)
         Semaphores of a command whose last word is being written.
@@ -50,12 +58,10 @@ class LoadWriter(wiring.Component):
 
     Notes
     -----
-    *Throughput*: up to load_words words of a row a clock, padding and data apart; `gap_cycles`
-    clocks between commands. With stride_w = 2 an even number of words from an even column on, one
+    *Throughput*: up to load_words words of a row a clock, padding and data apart; 3 clocks
+    between commands. With stride_w = 2 an even number of words from an even column on, one
     less from an odd one (the phases lie half of the banks apart); one word with larger strides.
     """
-
-    gap_cycles = 3
 
     def __init__(self, config: Config, *, fifo_words: int):
         self._config = config
@@ -66,6 +72,7 @@ class LoadWriter(wiring.Component):
                 "command": In(stream.Signature(COMMAND_BITS)),
                 "level": In(range(fifo_words + 1)),
                 "words": In(config.word_bits).array(words),
+                "take_en": Out(1),
                 "take": Out(range(words + 1)),
                 "post": Out(16),
                 "glb_w_count": Out(range(words + 1)),
@@ -85,108 +92,89 @@ class LoadWriter(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        step = Signal(self._step_layout(), reset_less=True)
+        valid, go = Signal(), Signal()  # `step` is one to write, is written
+        self._plan(m, step, valid, go)
+        self._write(m, step, valid, go)
+        return m
+
+    def _step_layout(self):
+        """What is written in a clock.
+
+        take: words of the row; count, count2: words to write, here and in the other phase; swap: the
+        next step begins in the other phase; wrap: the next column is in phase 0; first: begins a
+        row at `row`, whose second column lies at `row2`; final: ends the command.
+        """
+        words = range(self._config.load_words + 1)
+        return data.StructLayout(
+            {
+                "take": words, "count": words, "count2": words, "swap": 1, "wrap": 1, "is_data": 1, "first": 1, "final": 1, "row": GlbAddress, "row2": GlbAddress,
+                "blocks": self._config.ofmap_blocks,
+            }
+        )  # fmt: skip
+
+    def _plan(self, m, step, valid, go):
+        """Walk over blocks, rows, runs; a step is planned while the one before it is written."""
         cfg = self._config
         lanes = cfg.load_words
-        command = Signal(COMMAND_BITS, reset_less=True)
+        even = max(1, lanes - lanes % 2)
+        self._fields = command = Signal(COMMAND_BITS, reset_less=True)
         ifmap = view(command, Opcode.LOAD_IFMAP)
-        residual = view(command, Opcode.LOAD_RESIDUAL)
+        incoming = view(self.command.payload, Opcode.LOAD_IFMAP)
+        incoming_residual = view(self.command.payload, Opcode.LOAD_RESIDUAL)
 
-        # A row is up to three runs: padding, data, padding. `left` counts down the present one.
-        total_cols = Signal(17)
-        data_row_end, last_row = Signal(17), Signal(17)
-        row, block = Signal(17), Signal(16)
-        left = Signal(17)
-        phase_h, phase_w = Signal(4), Signal(4)
-        addr = Signal(GlbAddress, reset_less=True)
-        row_base = Signal(GlbAddress, reset_less=True)
-        block_base = Signal(GlbAddress, reset_less=True)
-        strided, halve, pairs = Signal(), Signal(), Signal()
-        odd = Signal()  # halve: the next word is one to drop
+        # A residual is a row of words for each block, without padding.
+        self._is_residual = is_residual = Signal()
+        cols, rows, total_cols = Signal(16), Signal(16), Signal(17)
+        has_left, has_data, has_right = (
+            Signal(name=name) for name in ("has_left", "has_data", "has_right")
+        )
+        has_top, has_rows, has_bottom = (
+            Signal(name=name) for name in ("has_top", "has_rows", "has_bottom")
+        )
+        strided, halve, pairs = (Signal(name=name) for name in ("strided", "halve", "pairs"))
+        self._strided, self._pairs, self._halve = strided, pairs, halve
 
-        count, kept = Signal(range(lanes + 1)), Signal(range(lanes + 1))
-        there, last = Signal(), Signal()
-        most = Signal(range(lanes + 1))
-        m.d.comb += [
-            most.eq(lanes),
-            count.eq(Mux(left < most, left, most)),
-            last.eq(left <= most),
-            there.eq(self.level >= count),
-        ]
+        # `left` counts down the words of the present run.
+        run, part = Signal(_Run), Signal(_Rows)
+        left, rows_left, blocks_left = (
+            Signal(n, name=name)
+            for n, name in ((17, "left"), (16, "rows_left"), (16, "blocks_left"))
+        )
+        last_of_part, last_block = (Signal(name=name) for name in ("last_of_part", "last_block"))
+        one_row = Signal(3)  # a part has one row, by part
+        # Phases until the next one is phase 0.
+        phase_h, phase_w = (Signal(4, name=name) for name in ("phase_h", "phase_w"))
+        odd = Signal()  # halve, one lane: the next word is one to drop
+        first = Signal()
+        row, block = (Signal(GlbAddress, reset_less=True, name=name) for name in ("row", "block"))
+        blocks = Signal(cfg.ofmap_blocks)
 
-        even = lanes - lanes % 2
+        most, count, kept = (Signal(range(lanes + 1), name=n) for n in ("most", "count", "kept"))
+        last, row_end = (Signal(name=name) for name in ("last", "row_end"))
+        few = len(most)
+        low = Signal()
+
+        def words_at_once(limit):
+            m.d.comb += [most.eq(limit), low.eq(at_most(left[:few], limit))]
+
         with m.If(strided):
-            m.d.comb += most.eq(1)
-        with m.Elif(pairs):
-            m.d.comb += most.eq(Mux(phase_w[0], max(1, even - 1), max(1, even)))
-        with m.Elif(halve):
-            m.d.comb += most.eq(max(1, even))
-
-        wrap_w, wrap_h = Signal(), Signal()
-        step_col, step_row = Signal(GlbAddress), Signal(GlbAddress)
+            words_at_once(1)
+        with m.Elif(pairs & ~phase_w[0]):
+            words_at_once(max(1, even - 1))
+        with m.Elif(pairs | halve):
+            words_at_once(even)
+        with m.Else():
+            words_at_once(lanes)
         m.d.comb += [
-            wrap_w.eq(phase_w + 1 == ifmap.stride_w),
-            wrap_h.eq(phase_h + 1 == ifmap.stride_h),
-            step_row.eq(Mux(wrap_h, ifmap.inc_row_wrap, ifmap.inc_row)),
+            last.eq((left[few:] == 0) & low),
+            count.eq(Mux(last, left[:few], most)),
+            kept.eq(count),
         ]
-        # The next column's word, in the other phase; from there or from here so many words on.
-        m.d.comb += step_col.eq(Mux(wrap_w, ifmap.inc_col_wrap, ifmap.inc_col))
-        beside = glb_add(m, "beside", addr, step_col, num_banks=cfg.pixels)
-        start, step_words = Signal(GlbAddress), Signal(GlbAddress)
-        onward = Signal(range(lanes + 1))
-        m.d.comb += [
-            start.eq(Mux(strided | (pairs & count[0]), beside, addr)),
-            onward.eq(Mux(strided, 0, Mux(pairs, count >> 1, kept))),
-        ]
-        with m.Switch(onward):
-            for n in range(lanes + 1):
-                with m.Case(n):
-                    m.d.comb += [
-                        step_words.row.eq(n // cfg.pixels),
-                        step_words.bank.eq(n % cfg.pixels),
-                    ]
-        next_col = glb_add(m, "next_col", start, step_words, num_banks=cfg.pixels)
-        next_row = glb_add(m, "next_row", row_base, step_row, num_banks=cfg.pixels)
-        next_block = glb_add(m, "next_block", block_base, ifmap.inc_block, num_banks=cfg.pixels)
-
-        is_data = Signal()
-        fill = ifmap.fill.as_unsigned().replicate(cfg.in_channels)
-        m.d.sync += [
-            self.glb_w_count.eq(0),
-            self.glb_w2_count.eq(0),
-            self.glb_w2_row.eq(beside.row),
-            self.glb_w2_bank.eq(beside.bank),
-            self.res_w_count.eq(0),
-            self.post.eq(0),
-            self.glb_w_row.eq(addr.row),
-            self.glb_w_bank.eq(addr.bank),
-        ]
-        m.d.comb += kept.eq(count)
-        for n in range(lanes):
-            word = self.words[n]
-            if lanes > 1 and 2 * n < lanes:
-                word = Mux(halve | pairs, self.words[2 * n], word)
-            m.d.sync += [
-                self.glb_w_data[n].eq(Mux(is_data, word, fill)),
-                self.res_w_data[n].eq(self.words[n]),
-            ]
-        for n in range(lanes // 2):
-            m.d.sync += self.glb_w2_data[n].eq(Mux(is_data, self.words[2 * n + 1], fill))
         with m.If(halve):
             m.d.comb += kept.eq((count + 1) >> 1 if lanes > 1 else ~odd)
 
-        next_is_data = Signal()
-        next_row_nr = Signal(17)
-        has_left, has_data, has_right = Signal(), Signal(), Signal()
-        run = Signal(_Run)
-        m.d.comb += [
-            next_row_nr.eq(Mux(row == last_row, 0, row + 1)),
-            next_is_data.eq((next_row_nr >= ifmap.pad_top) & (next_row_nr < data_row_end)),
-            has_left.eq(ifmap.pad_left != 0),
-            has_data.eq(ifmap.num_cols != 0),
-            has_right.eq(ifmap.pad_right != 0),
-            is_data.eq(run == _Run.DATA),
-        ]
-        go, row_end = Signal(), Signal()
+        # Runs of a row.
         m.d.comb += row_end.eq(
             last
             & (
@@ -204,112 +192,251 @@ class LoadWriter(wiring.Component):
             with m.Elif(has_left):
                 m.d.sync += [left.eq(ifmap.pad_left), run.eq(_Run.LEFT)]
             with m.Elif(has_data):
-                m.d.sync += [left.eq(ifmap.num_cols), run.eq(_Run.DATA)]
+                m.d.sync += [left.eq(cols), run.eq(_Run.DATA)]
             with m.Else():
                 m.d.sync += [left.eq(ifmap.pad_right), run.eq(_Run.RIGHT)]
 
+        # Rows of a block.
+        last_part = Signal()
+        first_part, next_part = (Signal(_Rows, name=n) for n in ("first_part", "next_part"))
+        m.d.comb += [
+            first_part.eq(Mux(has_top, _Rows.TOP, Mux(has_rows, _Rows.DATA, _Rows.BOTTOM))),
+            last_part.eq(
+                (part == _Rows.BOTTOM) | (~has_bottom & ((part == _Rows.DATA) | ~has_rows))
+            ),
+            next_part.eq(part),
+        ]
+        with m.If(last_of_part & last_part):
+            m.d.comb += next_part.eq(first_part)
+        with m.Elif(last_of_part):
+            m.d.comb += next_part.eq(Mux(has_rows & (part == _Rows.TOP), _Rows.DATA, _Rows.BOTTOM))
+
+        def rows_of(which):
+            return Mux(
+                which == _Rows.TOP,
+                ifmap.pad_top,
+                Mux(which == _Rows.DATA, rows, ifmap.pad_bottom),
+            )
+
+        def has_one_row(which):
+            return one_row.bit_select(which.as_value(), 1)
+
+        wrap_w, wrap_h, block_end = (
+            Signal(name=name) for name in ("wrap_w", "wrap_h", "block_end")
+        )
+        step_row = Signal(GlbAddress)
+        m.d.comb += [
+            wrap_w.eq(phase_w == 0),
+            wrap_h.eq(phase_h == 0),
+            block_end.eq(last_of_part & last_part),
+            step_row.eq(Mux(wrap_h, ifmap.inc_row_wrap, ifmap.inc_row)),
+        ]
+        next_row = glb_add(m, "next_row", row, step_row, num_banks=cfg.pixels)
+        next_block = glb_add(m, "next_block", block, ifmap.inc_block, num_banks=cfg.pixels)
+        beside = glb_add(m, "beside", row, ifmap.inc_col, num_banks=cfg.pixels)
+
+        with m.If(go):
+            m.d.sync += valid.eq(0)
         with m.FSM(name="state"):
             with m.State("IDLE"):
-                m.d.comb += self.command.ready.eq(1)
-                with m.If(self.command.valid):
-                    m.d.sync += command.eq(self.command.payload)
+                # A command's fields stay until its last step is written.
+                m.d.comb += self.command.ready.eq(~valid)
+                a_residual = incoming.opcode == Opcode.LOAD_RESIDUAL
+                with m.If(~valid):
+                    m.d.sync += [
+                        command.eq(self.command.payload),
+                        is_residual.eq(a_residual),
+                        cols.eq(Mux(a_residual, incoming_residual.num_pixels, incoming.num_cols)),
+                        rows.eq(Mux(a_residual, 1, incoming.num_rows)),
+                        blocks_left.eq(Mux(a_residual, incoming.dma_blocks, incoming.num_blocks)),
+                        total_cols.eq(incoming.pad_left + incoming.num_cols + incoming.pad_right),
+                        has_left.eq(~a_residual & (incoming.pad_left != 0)),
+                        has_data.eq(a_residual | (incoming.num_cols != 0)),
+                        has_right.eq(~a_residual & (incoming.pad_right != 0)),
+                        has_top.eq(~a_residual & (incoming.pad_top != 0)),
+                        has_rows.eq(a_residual | (incoming.num_rows != 0)),
+                        has_bottom.eq(~a_residual & (incoming.pad_bottom != 0)),
+                        strided.eq(~a_residual & (incoming.stride_w > (2 if lanes > 1 else 1))),
+                        pairs.eq(~a_residual & (incoming.stride_w == 2) & (lanes > 1)),
+                        halve.eq(~a_residual & incoming.halve),
+                        row.eq(incoming.glb_base),
+                        block.eq(incoming.glb_base),
+                        one_row.eq(
+                            Cat(
+                                incoming.pad_top == 1,
+                                a_residual | (incoming.num_rows == 1),
+                                incoming.pad_bottom == 1,
+                            )
+                        ),
+                        blocks.eq(1),
+                        phase_h.eq(incoming.stride_h - 1),
+                        phase_w.eq(incoming.stride_w - 1),
+                        odd.eq(0),
+                        first.eq(1),
+                    ]
+                with m.If(self.command.valid & ~valid):
                     m.next = "SETUP"
             with m.State("SETUP"):
                 m.d.sync += [
-                    total_cols.eq(ifmap.pad_left + ifmap.num_cols + ifmap.pad_right),
-                    data_row_end.eq(ifmap.pad_top + ifmap.num_rows),
-                    last_row.eq(ifmap.pad_top + ifmap.num_rows + ifmap.pad_bottom - 1),
-                    row.eq(0),
-                    block.eq(0),
-                    phase_h.eq(0),
-                    phase_w.eq(0),
-                    odd.eq(0),
-                    addr.eq(ifmap.glb_base),
-                    row_base.eq(ifmap.glb_base),
-                    block_base.eq(ifmap.glb_base),
+                    part.eq(first_part),
+                    rows_left.eq(rows_of(first_part)),
+                    last_of_part.eq(has_one_row(first_part)),
+                    last_block.eq(blocks_left == 1),
                 ]
-                with m.If(ifmap.opcode == Opcode.LOAD_RESIDUAL):
-                    m.d.sync += [
-                        strided.eq(0),
-                        halve.eq(0),
-                        pairs.eq(0),
-                        left.eq(residual.num_pixels),
-                        self.res_w_pixel.eq(residual.pixel_base),
-                    ]
-                    m.next = "RESIDUAL"
-                with m.Else():
-                    m.d.sync += [
-                        strided.eq(ifmap.stride_w > (2 if lanes > 1 else 1)),
-                        pairs.eq((ifmap.stride_w == 2) & (lanes > 1)),
-                        halve.eq(ifmap.halve),
-                    ]
-                    m.next = "FIRST"
-            with m.State("FIRST"):
-                begin_row((ifmap.pad_top == 0) & (ifmap.num_rows != 0))
+                begin_row(first_part == _Rows.DATA)
                 m.next = "ROWS"
             with m.State("ROWS"):
-                m.d.comb += [
-                    go.eq(~is_data | there),
-                    self.take.eq(Mux(is_data & there, count, 0)),
-                ]
-                with m.If(go):
+                with m.If(~valid | go):
                     m.d.sync += [
-                        self.glb_w_count.eq(Mux(pairs, (count + 1) >> 1, kept)),
-                        self.glb_w2_count.eq(Mux(pairs, count >> 1, 0)),
+                        valid.eq(1),
+                        step.take.eq(count),
+                        step.count.eq(Mux(pairs, (count + 1) >> 1, kept)),
+                        step.count2.eq(Mux(pairs, count >> 1, 0)),
+                        step.swap.eq(pairs & count[0]),
+                        step.wrap.eq(wrap_w),
+                        step.is_data.eq(run == _Run.DATA),
+                        step.first.eq(first),
+                        step.final.eq(row_end & block_end & last_block),
+                        step.row.eq(row),
+                        step.row2.eq(beside),
+                        step.blocks.eq(blocks),
+                        first.eq(row_end),
                     ]
                     with m.If(~last):
-                        m.d.sync += left.eq(left - count)
+                        m.d.sync += left.eq(left - most)
                     with m.Elif((run == _Run.LEFT) & has_data):
-                        m.d.sync += [left.eq(ifmap.num_cols), run.eq(_Run.DATA)]
+                        m.d.sync += [left.eq(cols), run.eq(_Run.DATA)]
                     with m.Else():
                         m.d.sync += [left.eq(ifmap.pad_right), run.eq(_Run.RIGHT)]
                     with m.If(~row_end):
                         m.d.sync += [
-                            addr.eq(next_col),
-                            phase_w.eq(Mux(pairs, phase_w ^ count[0], Mux(wrap_w, 0, phase_w + 1))),
+                            phase_w.eq(
+                                Mux(
+                                    pairs,
+                                    phase_w ^ count[0],
+                                    Mux(wrap_w, ifmap.stride_w, phase_w) - 1,
+                                )
+                            ),
                             odd.eq(~odd),
                         ]
                     with m.Else():
-                        m.d.sync += [phase_w.eq(0), odd.eq(0), row.eq(next_row_nr)]
-                        begin_row(next_is_data)
-                        with m.If(row != last_row):
+                        m.d.sync += [
+                            phase_w.eq(ifmap.stride_w - 1),
+                            odd.eq(0),
+                            row.eq(next_row),
+                            phase_h.eq(Mux(wrap_h, ifmap.stride_h, phase_h) - 1),
+                            part.eq(next_part),
+                            rows_left.eq(Mux(last_of_part, rows_of(next_part), rows_left - 1)),
+                            last_of_part.eq(
+                                Mux(last_of_part, has_one_row(next_part), rows_left == 2)
+                            ),
+                        ]
+                        begin_row(next_part == _Rows.DATA)
+                        with m.If(block_end):
                             m.d.sync += [
-                                addr.eq(next_row),
-                                row_base.eq(next_row),
-                                phase_h.eq(Mux(wrap_h, 0, phase_h + 1)),
+                                row.eq(next_block),
+                                block.eq(next_block),
+                                phase_h.eq(ifmap.stride_h - 1),
+                                blocks.eq(blocks << 1),
+                                blocks_left.eq(blocks_left - 1),
+                                last_block.eq(blocks_left == 2),
                             ]
-                        with m.Else():
-                            m.d.sync += [
-                                phase_h.eq(0),
-                                block.eq(block + 1),
-                                addr.eq(next_block),
-                                row_base.eq(next_block),
-                                block_base.eq(next_block),
-                            ]
-                            with m.If(block + 1 == ifmap.num_blocks):
-                                m.d.sync += self.post.eq(ifmap.post)
+                            with m.If(last_block):
                                 m.next = "IDLE"
-            with m.State("RESIDUAL"):
-                m.d.comb += self.take.eq(Mux(there, count, 0))
-                with m.If(self.res_w_count != 0):
-                    m.d.sync += self.res_w_pixel.eq(self.res_w_pixel + self.res_w_count)
-                with m.If(there):
-                    m.d.sync += [
-                        self.res_w_count.eq(count),
-                        self.res_w_blocks.eq(1 << block[:3]),
-                        left.eq(left - count),
-                    ]
-                    with m.If(last):
-                        m.d.sync += [left.eq(residual.num_pixels), block.eq(block + 1)]
-                        m.next = "NEXT_BLOCK"
-            with m.State("NEXT_BLOCK"):
-                m.d.sync += self.res_w_pixel.eq(residual.pixel_base)
-                with m.If(block == residual.dma_blocks):
-                    m.d.sync += self.post.eq(residual.post)
-                    m.next = "IDLE"
-                with m.Else():
-                    m.next = "RESIDUAL"
-        return m
+
+    def _write(self, m, step, valid, go):
+        """Write a step once its words are there."""
+        cfg = self._config
+        lanes = cfg.load_words
+        ifmap = view(self._fields, Opcode.LOAD_IFMAP)
+        residual = view(self._fields, Opcode.LOAD_RESIDUAL)
+        is_residual, strided, pairs = self._is_residual, self._strided, self._pairs
+        few = len(step.take)
+        there = Signal()
+        m.d.comb += [
+            there.eq(
+                (self.level[few:] != 0)
+                | Cat(at_most(step.take, n) for n in range(1 << few)).bit_select(
+                    self.level[:few], 1
+                )
+            ),
+            go.eq(valid & (~step.is_data | there)),
+            self.take_en.eq(valid & step.is_data & there),
+            self.take.eq(step.take),
+        ]
+
+        # Where the next column and the one behind it go. With two phases, they swap places where a
+        # step ends between the two.
+        addr, addr2 = (Signal(GlbAddress, reset_less=True, name=name) for name in ("addr", "addr2"))
+        here, here2 = (Signal(GlbAddress, name=name) for name in ("here", "here2"))
+        step_col = Signal(GlbAddress)
+        m.d.comb += [
+            here.eq(Mux(step.first, step.row, addr)),
+            here2.eq(Mux(step.first, step.row2, addr2)),
+            step_col.eq(Mux(step.wrap, ifmap.inc_col_wrap, ifmap.inc_col)),
+        ]
+
+        def words(name, count):
+            """As an offset between addresses."""
+            offset = Signal(GlbAddress, name=name)
+            with m.Switch(count):
+                for n in range(lanes + 1):
+                    with m.Case(n):
+                        m.d.comb += [
+                            offset.row.eq(n // cfg.pixels),
+                            offset.bank.eq(n % cfg.pixels),
+                        ]
+            return offset
+
+        # With two phases, count2 words go on from here, or count from the other place.
+        onward = words("onward", Mux(pairs, step.count2, step.count))
+        onward2 = words("onward2", step.count)
+        start, start2, offset = (
+            Signal(GlbAddress, name=name) for name in ("start", "start2", "offset")
+        )
+        m.d.comb += [
+            start.eq(Mux(step.swap, here2, here)),
+            start2.eq(Mux(step.swap, here, here2)),
+            offset.eq(Mux(strided, step_col, onward)),
+        ]
+        next_addr = glb_add(m, "next_addr", start, offset, num_banks=cfg.pixels)
+        next_addr2 = glb_add(m, "next_addr2", start2, onward2, num_banks=cfg.pixels)
+        pixel, next_pixel = Signal(16, reset_less=True), Signal(16)
+        m.d.comb += next_pixel.eq(Mux(step.first, residual.pixel_base, pixel))
+        m.d.sync += [
+            self.glb_w_count.eq(0),
+            self.glb_w2_count.eq(0),
+            self.res_w_count.eq(0),
+            self.post.eq(0),
+            self.glb_w_row.eq(here.row),
+            self.glb_w_bank.eq(here.bank),
+            self.glb_w2_row.eq(here2.row),
+            self.glb_w2_bank.eq(here2.bank),
+            self.res_w_pixel.eq(next_pixel),
+            self.res_w_blocks.eq(step.blocks),
+        ]
+        with m.If(go):
+            m.d.sync += [addr.eq(next_addr), addr2.eq(next_addr2), pixel.eq(next_pixel + step.take)]
+            with m.If(is_residual):
+                m.d.sync += self.res_w_count.eq(step.count)
+            with m.Else():
+                m.d.sync += [
+                    self.glb_w_count.eq(step.count),
+                    self.glb_w2_count.eq(step.count2),
+                ]
+            with m.If(step.final):
+                m.d.sync += self.post.eq(ifmap.post)
+
+        # Both buffers get the same data.
+        fill = ifmap.fill.as_unsigned().replicate(cfg.in_channels)
+        for n in range(lanes):
+            word = self.words[n]
+            if lanes > 1 and 2 * n < lanes:
+                word = Mux(self._halve | pairs, self.words[2 * n], word)
+            m.d.sync += self.glb_w_data[n].eq(Mux(step.is_data, word, fill))
+            m.d.comb += self.res_w_data[n].eq(self.glb_w_data[n])
+        for n in range(lanes // 2):
+            m.d.sync += self.glb_w2_data[n].eq(Mux(step.is_data, self.words[2 * n + 1], fill))
 
 
 class LoadUnit(wiring.Component):
@@ -382,34 +509,32 @@ class LoadUnit(wiring.Component):
 
         # From beats to words: the beats of a run hold its words from `skip` of the first one on.
         run = Signal(WordRunLayout(cfg))
-        inside = Signal()  # behind the first beat of a run
-        words_left = Signal(24)
-        left, first = Signal(24), Signal(range(max(lanes, 2)))
-        in_beat, count = Signal(range(lanes + 1)), Signal(range(lanes + 1))
-        valid, take, last = Signal(), Signal(), Signal()
-        beat = Signal(cfg.chip_bits)
+        inside, inside_last = Signal(), Signal()  # behind the first beat of a run, in its last one
+        beats_left, left = (Signal(24, name=name) for name in ("beats_left", "left"))
+        whole, count = Signal(range(lanes + 1)), Signal(range(lanes + 1))
+        valid, take, last = (Signal(name=name) for name in ("valid", "take", "last"))
+        halves = self.dram_beats.payload.replicate(lanes // cfg.bus_words)
         m.d.comb += [
             run.as_value().eq(runs.r_data),
-            left.eq(Mux(inside, words_left, run.words)),
-            first.eq(Mux(inside, 0, run.skip) if lanes > 1 else 0),
-            in_beat.eq(Mux(run.chip, lanes, cfg.bus_words) - first),
-            last.eq(left <= in_beat),
-            count.eq(Mux(last, left, in_beat)),
+            left.eq(Mux(inside, beats_left, run.beats)),
+            last.eq(Mux(inside, inside_last, run.single)),
+            whole.eq(Mux(run.chip, lanes, cfg.bus_words)),
+            count.eq(Mux(inside, Mux(inside_last, run.tail, whole), run.count)),
             valid.eq(Mux(run.chip, self.chip_beats.valid, self.dram_beats.valid)),
-            beat.eq(Mux(run.chip, self.chip_beats.payload, self.dram_beats.payload)),
             take.eq(runs.r_rdy & (fifo.room_words >= lanes)),
             self.dram_beats.ready.eq(take & ~run.chip),
             self.chip_beats.ready.eq(take & run.chip),
-            fifo.w_first.eq(first),
+            fifo.w_first.eq(Mux(inside, 0, run.skip)),
             fifo.w_count.eq(Mux(take & valid, count, 0)),
-            fifo.w_data.eq(beat),
+            fifo.w_data.eq(Mux(run.chip, self.chip_beats.payload, halves)),
             runs.r_en.eq(take & valid & last),
             self.room.eq(fifo.room_words >> (cfg.bus_words.bit_length() - 1)),
             writer.level.eq(fifo.level),
+            fifo.r_en.eq(writer.take_en),
             fifo.r_count.eq(writer.take),
         ]
         with m.If(take & valid):
-            m.d.sync += [inside.eq(~last), words_left.eq(left - count)]
+            m.d.sync += [inside.eq(~last), inside_last.eq(left == 2), beats_left.eq(left - 1)]
         for n in range(cfg.load_words):
             m.d.comb += writer.words[n].eq(fifo.r_data[n])
 

@@ -9,6 +9,8 @@ from amaranth.utils import ceil_log2
 from skimp.config import Config
 from skimp.ctrl.decode import COMMAND_BITS, view
 from skimp.dma.axi import SegmentLayout, WriteBeatLayout
+from skimp.dma.segments import segment_walk
+from skimp.dma.word_fifo import at_most
 from skimp.feed.pipe import delay
 from skimp.isa import RECORD_BYTES, Opcode, Semaphore
 
@@ -79,10 +81,10 @@ class StoreUnit(wiring.Component):
         m = Module()
         cfg = self._config
         lanes = cfg.chip_words
-        word_shift = ceil_log2(cfg.word_bytes)
-        bus_shift, chip_shift = ceil_log2(cfg.bus_bytes), ceil_log2(cfg.chip_bytes)
+        chip_shift = ceil_log2(cfg.chip_bytes)
         command = Signal(COMMAND_BITS, reset_less=True)
         store, layer = view(command, Opcode.STORE), view(command, Opcode.LAYER)
+        incoming = view(self.command.payload, Opcode.STORE)
 
         # What goes down the pipe with each beat: to the queue once the pixels are read.
         beat_layout = data.StructLayout(
@@ -99,35 +101,36 @@ class StoreUnit(wiring.Component):
             width=Shape.cast(out_layout).width, depth=_QUEUED_BEATS
         )
         room = Signal()
-        m.d.comb += room.eq(queue.level < _QUEUED_BEATS - 2)
+        m.d.comb += room.eq(at_most(queue.level, _QUEUED_BEATS - 3))
 
         # The walk: blocks, segments, beats.
-        left = Signal(24)
-        addr, seg_addr, block_addr = (
-            Signal(32, name=name, reset_less=True) for name in ("addr", "seg_addr", "block_addr")
+        start, step = (Signal(name=name) for name in ("start", "step"))
+        walk = segment_walk(
+            m,
+            cfg,
+            start=start,
+            step=step,
+            incoming=incoming,
+            command=store,
+            blocks=incoming.num_blocks,
         )
-        pixel = Signal(16, reset_less=True)
-        seg, block = Signal(16), Signal(8)
-        skip = Signal(ceil_log2(max(lanes, 2)))
-        first = Signal()
-        in_beat, count = Signal(range(lanes + 1)), Signal(range(lanes + 1))
-        beats = Signal(24)
-        last_beat, last_seg, last_block = Signal(), Signal(), Signal()
+        beats_left = Signal(24)
+        addr = Signal(32, reset_less=True)
+        # The segment's first pixel; that of the beat's first place, which `skip` words leave free.
+        pixel, beat_pixel = (Signal(16, name=n, reset_less=True) for n in ("pixel", "beat_pixel"))
+        block, mask = Signal(8), Signal(cfg.ofmap_blocks)
+        first, last_beat = (Signal(name=name) for name in ("first", "last_beat"))
+        low, end = (Signal(range(lanes + 1), name=name) for name in ("low", "end"))
         chip = Signal()
         snapshot = Signal(8 * RECORD_BYTES, reset_less=True)
         nth = Signal(4)
         m.d.comb += [
             chip.eq(store.dram_addr[31]),
-            skip.eq(Mux(chip, seg_addr[word_shift:chip_shift], seg_addr[word_shift:bus_shift])),
-            beats.eq((store.seg_words + skip + (cfg.bus_words - 1)) >> (bus_shift - word_shift)),
-            in_beat.eq(Mux(chip, lanes, cfg.bus_words) - Mux(first, skip, 0)),
-            last_beat.eq(left <= in_beat),
-            count.eq(Mux(last_beat, left, in_beat)),
-            last_seg.eq(seg + 1 == store.seg_count),
-            last_block.eq(block + 1 == store.num_blocks),
+            low.eq(Mux(first, walk.run.skip, 0)),
+            end.eq(Mux(last_beat, walk.run.tail, Mux(chip, lanes, cfg.bus_words))),
             self.ofmap_r_en.eq(read_en & ~read.record),
-            self.ofmap_r_pixel.eq(pixel - Mux(first, skip, 0)),
-            self.ofmap_r_blocks.eq(1 << block[:3]),
+            self.ofmap_r_pixel.eq(beat_pixel),
+            self.ofmap_r_blocks.eq(mask),
             read.addr.eq(addr),
             read.chip.eq(chip),
             read.block.eq(block),
@@ -138,19 +141,13 @@ class StoreUnit(wiring.Component):
 
         with m.FSM(name="state"):
             with m.State("IDLE"):
-                m.d.comb += self.command.ready.eq(1)
+                m.d.comb += [self.command.ready.eq(1), start.eq(1)]
                 with m.If(self.command.valid):
                     m.d.sync += command.eq(self.command.payload)
                     m.next = "START"
             with m.State("START"):
-                m.d.sync += [
-                    seg_addr.eq(store.dram_addr),
-                    block_addr.eq(store.dram_addr),
-                    pixel.eq(store.ofmap_base),
-                    seg.eq(0),
-                    block.eq(0),
-                    nth.eq(0),
-                ]
+                m.d.comb += step.eq(1)
+                m.d.sync += [pixel.eq(store.ofmap_base), block.eq(0), mask.eq(1), nth.eq(0)]
                 with m.If(layer.opcode == Opcode.LAYER):
                     m.d.sync += [
                         self.layer_id.eq(layer.layer_id),
@@ -162,47 +159,45 @@ class StoreUnit(wiring.Component):
             with m.State("SEGMENT"):
                 m.d.comb += [
                     self.segments.valid.eq(~chip),
-                    self.segments.payload.addr.eq(
-                        Cat(Const(0, bus_shift), seg_addr[bus_shift:31], Const(0, 1))
-                    ),
-                    self.segments.payload.beats.eq(beats),
+                    self.segments.payload.eq(walk.segment),
                 ]
                 m.d.sync += [
-                    left.eq(store.seg_words),
+                    beats_left.eq(walk.segment.beats),
+                    beat_pixel.eq(pixel - walk.run.skip),
                     first.eq(1),
-                    addr.eq(seg_addr),
+                    last_beat.eq(walk.run.single),
+                    addr.eq(walk.segment.addr),
                 ]
                 with m.If(chip | self.segments.ready):
                     m.next = "BEATS"
             with m.State("BEATS"):
                 for n in range(lanes):
-                    low = Mux(first, skip, 0)
-                    m.d.comb += read.words[n].eq((n >= low) & (n < low + count))
+                    m.d.comb += read.words[n].eq(at_most(low, n) & ~at_most(end, n))
                 m.d.comb += [
                     read_en.eq(room),
-                    read.end.eq(last_beat & last_seg & last_block),
+                    read.end.eq(last_beat & walk.final),
                 ]
                 with m.If(room):
                     m.d.sync += [
-                        left.eq(left - count),
-                        pixel.eq(pixel + count),
+                        beats_left.eq(beats_left - 1),
+                        beat_pixel.eq(beat_pixel + Mux(chip, lanes, cfg.bus_words)),
                         first.eq(0),
-                        addr.eq(addr + Mux(chip, cfg.chip_bytes, cfg.bus_bytes)),
+                        last_beat.eq(beats_left == 2),
+                        addr[chip_shift:].eq(addr[chip_shift:] + 1),
                     ]
                     with m.If(last_beat):
-                        m.d.sync += [seg.eq(seg + 1), seg_addr.eq(seg_addr + store.seg_stride)]
+                        m.d.comb += step.eq(1)
+                        m.d.sync += pixel.eq(pixel + store.seg_words)
                         m.next = "SEGMENT"
-                        with m.If(last_seg):
+                        with m.If(walk.last_of_block):
                             m.d.sync += [
-                                seg.eq(0),
                                 block.eq(block + 1),
+                                mask.eq(mask << 1),
                                 pixel.eq(store.ofmap_base),
-                                seg_addr.eq(block_addr + store.block_stride),
-                                block_addr.eq(block_addr + store.block_stride),
                             ]
-                            with m.If(last_block):
-                                m.d.comb += posts.eq(store.post)
-                                m.next = "IDLE"
+                        with m.If(walk.final):
+                            m.d.comb += posts.eq(store.post)
+                            m.next = "IDLE"
             with m.State("RECORD_SEGMENT"):
                 m.d.comb += [
                     self.segments.valid.eq(1),

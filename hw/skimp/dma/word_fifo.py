@@ -8,7 +8,23 @@ from amaranth.utils import ceil_log2
 from skimp.config import Config
 from skimp.mem.lut_ram import LutRam
 
-__all__ = ["WordFifo"]
+__all__ = ["WordFifo", "at_most"]
+
+
+def at_most(value, limit):
+    """Return value <= limit, for a few bits and a number: a table, where `<=` is a carry chain."""
+    return Const((2 << limit) - 1, 1 << len(value)).bit_select(value, 1)
+
+
+def _turn(m, name, words, places):
+    """Return words so that word number `places` comes first: half of them first, then quarters."""
+    for bit in reversed(range(len(places))):
+        turned = [Signal(len(word), name=f"{name}_{bit}_{n}") for n, word in enumerate(words)]
+        for n, word in enumerate(turned):
+            other = words[(n + (1 << bit)) % len(words)]
+            m.d.comb += word.eq(Mux(places[bit], other, words[n]))
+        words = turned
+    return words
 
 
 class WordFifo(wiring.Component):
@@ -28,7 +44,7 @@ class WordFifo(wiring.Component):
     w_data : In(chip_bits)
     room_words : Out
         Words that can be pushed.
-    r_count : In
+    r_en : In(1), r_count : In
         Words taken in this clock, at most `level`.
     level : Out
         Words that can be taken.
@@ -53,6 +69,7 @@ class WordFifo(wiring.Component):
                 "w_count": In(range(words + 1)),
                 "w_data": In(config.chip_bits),
                 "room_words": Out(range(self._capacity + 1), init=self._capacity),
+                "r_en": In(1),
                 "r_count": In(range(config.load_words + 1)),
                 "level": Out(range(self._capacity + 1)),
                 "r_data": Out(config.word_bits).array(config.load_words),
@@ -64,36 +81,46 @@ class WordFifo(wiring.Component):
         cfg = self._config
         lanes, bits = cfg.chip_words, cfg.word_bits
         shift = ceil_log2(lanes)
-        w_ptr = Signal(ceil_log2(self._capacity))
-        r_ptr = Signal(ceil_log2(self._capacity))
+        bits_of_ptr = ceil_log2(self._capacity)
+        w_ptr, r_ptr = (Signal(bits_of_ptr, name=name) for name in ("w_ptr", "r_ptr"))
+        # A row further on, for the banks that the pointer has passed.
+        w_ahead, r_ahead = (
+            Signal(bits_of_ptr, init=lanes, name=name) for name in ("w_ahead", "r_ahead")
+        )
         w_bank, r_bank = w_ptr[:shift], r_ptr[:shift]
+        # r_en comes late: it chooses.
         m.d.sync += [
             w_ptr.eq(w_ptr + self.w_count),
-            r_ptr.eq(r_ptr + self.r_count),
-            self.level.eq(self.level + self.w_count - self.r_count),
-            self.room_words.eq(self.room_words - self.w_count + self.r_count),
+            w_ahead.eq(w_ahead + self.w_count),
+            self.level.eq(Mux(self.r_en, self.level - self.r_count, self.level) + self.w_count),
+            self.room_words.eq(
+                Mux(self.r_en, self.room_words + self.r_count, self.room_words) - self.w_count
+            ),
         ]
+        with m.If(self.r_en):
+            m.d.sync += [r_ptr.eq(r_ptr + self.r_count), r_ahead.eq(r_ahead + self.r_count)]
+
+        # Words that are the same in both halves of a beat make the first step free.
+        pushed = [self.w_data.word_select(b, bits) for b in range(lanes)]
+        pushed = _turn(m, "pushed", pushed, (self.w_first - w_bank)[:shift])
+
+        filled, w_en = Signal(lanes), Signal(lanes)
+        m.d.comb += filled.eq(Cat(~at_most(self.w_count, n) for n in range(lanes)))
+        with m.Switch(w_bank):
+            for first in range(lanes):
+                with m.Case(first):
+                    m.d.comb += w_en.eq(filled.rotate_left(first))
 
         words = []
         for b in range(lanes):
             m.submodules[f"bank_{b}"] = ram = LutRam(width=bits, depth=self._num_beats)
-            nth = Signal(max(shift, 1), name=f"nth_{b}")
-            source = Signal(max(shift, 1), name=f"source_{b}")
-            if shift:
-                m.d.comb += [nth.eq(b - w_bank), source.eq(nth + self.w_first)]
             m.d.comb += [
-                ram.w_en.eq(nth < self.w_count),
-                ram.w_addr.eq((w_ptr >> shift) + (w_bank > b if shift else 0)),
-                ram.w_data.eq(self.w_data.word_select(source, bits) if shift else self.w_data),
-                ram.r_addr.eq((r_ptr >> shift) + (r_bank > b if shift else 0)),
+                ram.w_en.eq(w_en[b]),
+                ram.w_addr.eq(Mux(at_most(w_bank, b), w_ptr, w_ahead) >> shift if shift else w_ptr),
+                ram.w_data.eq(pushed[b]),
+                ram.r_addr.eq(Mux(at_most(r_bank, b), r_ptr, r_ahead) >> shift if shift else r_ptr),
             ]
             words.append(ram.r_data)
-        for n in range(cfg.load_words):
-            if not shift:
-                m.d.comb += self.r_data[0].eq(words[0])
-                continue
-            with m.Switch(r_bank):
-                for first in range(lanes):
-                    with m.Case(first):
-                        m.d.comb += self.r_data[n].eq(words[(first + n) % lanes])
+        for ours, word in zip(self.r_data, _turn(m, "popped", words, r_bank)):
+            m.d.comb += ours.eq(word)
         return m

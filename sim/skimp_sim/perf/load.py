@@ -20,11 +20,7 @@ def writer_runs(config: Config, command) -> list[tuple[int, int, int]]:
     fewer than a clock could take.
     """
     if command.opcode is Opcode.LOAD_RESIDUAL:
-        # One clock between blocks, and one behind the last.
-        lanes = config.load_words
-        runs = [(0, command.num_pixels, lanes)]
-        runs += [(1, command.num_pixels, lanes)] * (command.dma_blocks - 1)
-        return [*runs, (1, 0, lanes)]
+        return [(0, command.num_pixels, config.load_words)] * command.dma_blocks
     lanes = config.load_words
     even = max(1, lanes - lanes % 2)
     pairs = command.stride_w == 2 and lanes > 1
@@ -174,7 +170,7 @@ class LoadData(Unit):
     The store reads a beat a clock while fewer than _QUEUED_BEATS - 2 wait; a beat can be taken
     three clocks behind its read. A beat of DRAM or of the store goes into the queue of words where
     a whole beat has room, and its words can be written one clock later. The writer starts three
-    clocks behind the command's arrival (two for LOAD_RESIDUAL) and posts one clock behind its last.
+    clocks behind the command's arrival and posts one clock behind its last.
 
     Parameters
     ----------
@@ -325,7 +321,7 @@ class LoadData(Unit):
         self.requests.wake(t + 1)
         command = self._command[0]
         self._queue.extend(writer_runs(self._config, command))
-        self._next_run(t + (2 if command.opcode is Opcode.LOAD_RESIDUAL else 3))
+        self._next_run(t + 3)
 
     def _next_run(self, t: int) -> None:
         """Begin the next run in clock t, or end the command whose last clock was t - 1."""

@@ -21,6 +21,7 @@ BACKENDS = [
     pytest.param("verilator", marks=[pytest.mark.verilog, pytest.mark.long]),
 ]
 CONFIGS = [dataclasses.replace(ODD, name="one", act_words=1), WIDE, QUAD]
+RUN = "chip skip count single tail".split()
 
 
 class RequestBench(wiring.Component):
@@ -38,9 +39,8 @@ class RequestBench(wiring.Component):
                 **{f"addr_{k}": Out(32) for k in range(2)},
                 **{f"beats_{k}": Out(24) for k in range(2)},
                 "run": Out(1),
-                "skip": Out(8),
-                "words": Out(24),
-                "chip": Out(1),
+                "run_beats": Out(24),
+                **{name: Out(8) for name in RUN},
             }
         )
 
@@ -62,9 +62,8 @@ class RequestBench(wiring.Component):
             self.pending.eq(requests.pending.payload),
             requests.runs.ready.eq(go[3]),
             self.run.eq(requests.runs.valid & go[3]),
-            self.skip.eq(requests.runs.payload.skip),
-            self.words.eq(requests.runs.payload.words),
-            self.chip.eq(requests.runs.payload.chip),
+            self.run_beats.eq(requests.runs.payload.beats),
+            *(getattr(self, name).eq(requests.runs.payload[name]) for name in RUN),
         ]
         for k, segments in enumerate(requests.segments):
             m.d.comb += [
@@ -90,6 +89,21 @@ def random_command(config, rng):
         block_stride=rng.randrange(3000) * config.word_bytes,
         post=rng.getrandbits(16),
     )
+
+
+def held(config, run):
+    """Lanes of the words of each beat of a run, as (first, end)."""
+    lanes = config.chip_words if run["chip"] else config.bus_words
+    first = (run["skip"], run["skip"] + run["count"])
+    if run["single"]:
+        assert run["run_beats"] == 1
+        return [first]
+    return [first, *[(0, lanes)] * (run["run_beats"] - 2), (0, run["tail"])]
+
+
+def expected_held(config, chip, beats, skip, words):
+    lanes = config.chip_words if chip else config.bus_words
+    return [(max(skip - n * lanes, 0), min(skip + words - n * lanes, lanes)) for n in range(beats)]
 
 
 def expected_segments(config, f):
@@ -127,7 +141,7 @@ def test_segments(config, eighths, backend):
         vectors += [dict(push=0)] * (80 + (total + 3 * len(codes)) * (1 if not eighths else 12))
         dut = RequestBench(config, seed=seed, eighths=eighths)
         outputs = "handed pending asked_0 addr_0 beats_0 asked_1 addr_1 beats_1".split()
-        outputs += "run skip words chip".split()
+        outputs += ["run", "run_beats", *RUN]
         results = run_vectors(dut, vectors, outputs, backend=backend)
         where = f"seed {seed}"
         handed = [(n, r["pending"]) for n, r in enumerate(results) if r["handed"]]
@@ -140,8 +154,10 @@ def test_segments(config, eighths, backend):
         ]
         flat = [s for segments in wanted for s in segments]
         assert [s[1:] for s in asked] == [s[:3] for s in flat], where
-        runs = [(r["chip"], r["skip"], r["words"]) for r in results if r["run"]]
-        assert runs == [(chip, skip, words) for chip, _, _, skip, words in flat], where
+        runs = [(r["chip"], held(config, r)) for r in results if r["run"]]
+        assert runs == [(chip, expected_held(config, chip, *rest)) for chip, _, *rest in flat], (
+            where
+        )
         first, before = 0, None
         for (clock, _), segments in zip(handed, wanted, strict=True):
             clocks = [n for n, *_ in asked[first : first + len(segments)]]

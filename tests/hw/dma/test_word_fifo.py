@@ -45,7 +45,8 @@ def test_words_in_order(config, num_beats, backend):
         words = [rng.getrandbits(bits) for _ in range(lanes)]
         queue = queue[taken:] + words[first : first + count]
         data = sum(word << bits * n for n, word in enumerate(words))
-        vectors.append(dict(w_first=first, w_count=count, w_data=data, r_count=taken))
+        pop = dict(r_en=1, r_count=taken) if taken else dict(r_en=0, r_count=rng.randint(0, most))
+        vectors.append(dict(w_first=first, w_count=count, w_data=data, **pop))
     assert levels >= {0, capacity, capacity - 1}
     outputs = ["level", "room_words", *(f"r_data__{n}" for n in range(most))]
     dut = WordFifo(config, num_beats=num_beats)
