@@ -13,7 +13,7 @@ from skimp_compiler.graph import Graph, ModelError
 from skimp_compiler.program import Layer, Program
 from skimp_sim.executor import RunResult
 
-__all__ = ["LayerRow", "Report", "check_writable", "layer_json", "top_answers", "write_text"]
+__all__ = ["LayerRow", "Report", "check_writable", "top_answers", "write_text"]
 
 
 @dataclass(kw_only=True)
@@ -127,7 +127,8 @@ class Report:
     def to_json(self) -> dict:
         """Return the JSON of `skimp run` (schema 1)."""
         config = self.config
-        layers = [layer_json(row, config) for row in self.rows]
+        names = {row.layer.layer_id: row.layer.name for row in self.rows}
+        layers = [_layer_json(row, config, names) for row in self.rows]
         fps = config.clock_mhz * 1e6 / self.cycles if self.cycles else 0.0
         return {
             "schema": 1,
@@ -168,8 +169,8 @@ def _zero_fraction(graph: Graph, values: dict, index: int) -> float:
     return float(np.mean(value == tensor.zero_point))
 
 
-def layer_json(row: LayerRow, config: Config) -> dict:
-    """Return one layer of the JSON of `skimp run` and `skimp perf`."""
+def _layer_json(row: LayerRow, config: Config, names: dict[int, str]) -> dict:
+    """Return one layer of the JSON of `skimp run` and `skimp perf`; `names` by layer_id."""
     layer, counters, counts = row.layer, row.counters, row.counts
 
     def counted(name, keys):
@@ -187,6 +188,7 @@ def layer_json(row: LayerRow, config: Config) -> dict:
         "name": layer.name,
         "op": layer.op,
         "unit": layer.unit,
+        "fused_with": names.get(layer.fused_with),
         "shape": layer.shape,
         "macs": layer.macs,
         "macs_gated": counters.get("macs_gated", getattr(counts, "macs_gated", 0)),

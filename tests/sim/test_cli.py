@@ -171,6 +171,23 @@ def test_run_functional_and_json(network, tmp_path):
     assert "<table>" in page.read_text()
 
 
+def test_a_fused_layer_says_with_which(models, tmp_path):
+    """The addition behind a convolution runs on that one's way out."""
+    out = tmp_path / "run.json"
+    path = models / "resnet8_cifar10_int8.tflite"
+    for command in (("run", path, "--engine", "functional"), ("perf", path)):
+        result = skimp(*command, "--json", out)
+        assert result.exit_code == 0, result.output
+        layers = json.loads(out.read_text())["layers"]
+        names = [layer["name"] for layer in layers]
+        for layer in layers:
+            if layer["fused_with"] is not None:
+                host = layers[names.index(layer["fused_with"])]
+                assert (host["unit"], layer["unit"]) == ("array", "post")
+        adds = [layer["fused_with"] for layer in layers if layer["op"] == "add"]
+        assert len(adds) == 3 and None not in adds
+
+
 @pytest.mark.verilog
 @pytest.mark.xdist_group("tiny")
 def test_run_on_the_rtl(network, tmp_path):

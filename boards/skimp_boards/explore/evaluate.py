@@ -62,14 +62,13 @@ def evaluate(config: Config, networks: tuple[str, ...]) -> dict:
     if kept.is_file():
         return json.loads(kept.read_text())
     from skimp_sim.perf.command import perf_report
-    from skimp_sim.report import layer_json
     from skimp_sim.run import load_model
 
     cycles, energy = {}, {}
     for name in networks:
         report = perf_report(load_model(name)[0], config)
         cycles[name] = report.cycles
-        energy[name] = sum(_energy(layer_json(row, config), config) for row in report.rows)
+        energy[name] = sum(_energy(layer, config) for layer in report.to_json()["layers"])
     result = {"cycles": cycles, "energy": energy}
     kept.parent.mkdir(parents=True, exist_ok=True)
     partial = kept.with_suffix(f".{os.getpid()}")
