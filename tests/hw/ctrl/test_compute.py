@@ -5,17 +5,13 @@ import random
 
 import numpy as np
 import pytest
-from amaranth import *
-from amaranth.lib import stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
-from amaranth.lib.wiring import In, Out
+from queued import Queued
 from testconfigs import ODD, WIDE
 
 from skimp.config import CHAIN
 from skimp.configs import PRESETS
 from skimp.ctrl.compute import MIN_PASS, ComputeControl, IssueLayout
 from skimp.ctrl.compute_unit import ComputeUnit
-from skimp.ctrl.decode import COMMAND_BITS
 from skimp.isa import LoadTarget, Opcode, assemble, glb_address
 from skimp_sim.bench.vectors import flat_ports, run_vectors
 from skimp_sim.golden.arithmetic import wrap_int32
@@ -43,36 +39,6 @@ UNITS = [
         for config in (THREE, PAIRS)
     ),
 ]
-
-
-class Queued(wiring.Component):
-    """A unit with a queue of commands; all its other ports are those of the unit."""
-
-    def __init__(self, unit):
-        self._unit = unit
-        members = dict(unit.signature.members)
-        members["command"] = In(stream.Signature(COMMAND_BITS))
-        super().__init__(members | {"offered": Out(1)})
-
-    def elaborate(self, platform):
-        m = Module()
-        m.submodules.unit = unit = self._unit
-        m.submodules.queue = queue = SyncFIFOBuffered(width=COMMAND_BITS, depth=QUEUE)
-        m.d.comb += [
-            queue.w_data.eq(self.command.payload),
-            queue.w_en.eq(self.command.valid),
-            self.command.ready.eq(queue.w_rdy),
-            unit.command.payload.eq(queue.r_data),
-            unit.command.valid.eq(queue.r_rdy),
-            queue.r_en.eq(unit.command.ready),
-            self.offered.eq(queue.r_rdy),
-        ]
-        ours = {path: value for path, _, value in self.signature.flatten(self)}
-        for path, member, value in unit.signature.flatten(unit):
-            if path[0] != "command":
-                out = member.flow == Out
-                m.d.comb += ours[path].eq(value) if out else value.eq(ours[path])
-        return m
 
 
 class Job:
@@ -193,7 +159,7 @@ class Trace:
     def __init__(self, config, jobs, *, flight, backend, gaps=(), where=""):
         self.config, self.jobs, self.flight, self.where = config, jobs, flight, where
         self.control = ComputeControl(config, flight_cycles=flight)
-        dut = Queued(self.control)
+        dut = Queued(self.control, depth=QUEUE)
         rows = [f"row__{i}" for i in range(config.pixels)]
         vectors = queue_up(jobs, gaps)
         clocks = sum(job.clocks + flight + 30 for job in jobs) + 200
@@ -413,7 +379,7 @@ def test_psums(config, backend):
         pick, rng = random.Random(500 + seed), np.random.default_rng(500 + seed)
         memories = Memories(config, rng)
         unit = ComputeUnit(config)
-        dut = Queued(unit)
+        dut = Queued(unit, depth=QUEUE)
         jobs = []
         while len(jobs) < num_jobs:
             slot = len(jobs) % config.psum_slots
@@ -431,7 +397,9 @@ def test_psums(config, backend):
         psums = [f"psum__{i}" for i in range(config.pixels)]
         assert set(psums) <= set(flat_ports(dut))
         outputs = ["post", "idle", "inc_array", "inc_depthwise", "inc_macs_gated"]
-        first_run = run_vectors(Queued(ComputeUnit(config)), vectors, outputs, backend=backend)
+        first_run = run_vectors(
+            Queued(ComputeUnit(config), depth=QUEUE), vectors, outputs, backend=backend
+        )
         posts = [n for n, r in enumerate(first_run) if r["post"]]
         assert [first_run[n]["post"] for n in posts] == [job.post for job in jobs], where
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from amaranth import *
 from amaranth.lib import stream, wiring
-from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
+from queued import Queued
 from testconfigs import ODD, QUAD
 
 from skimp.configs import PRESETS
@@ -79,19 +79,10 @@ class Surroundings(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        cfg, unit = self._config, self.unit
-        m.submodules.unit = unit
-        m.submodules.queue = queue = SyncFIFOBuffered(width=COMMAND_BITS, depth=QUEUE)
-        m.d.comb += [
-            queue.w_data.eq(self.command.payload),
-            queue.w_en.eq(self.command.valid),
-            self.command.ready.eq(queue.w_rdy),
-            unit.command.payload.eq(queue.r_data),
-            unit.command.valid.eq(queue.r_rdy),
-            queue.r_en.eq(unit.command.ready),
-            self.offered.eq(queue.r_rdy),
-            self.reads.eq(unit.psum_rd_en),
-        ]
+        cfg = self._config
+        m.submodules.unit = unit = Queued(self.unit, depth=QUEUE)
+        wiring.connect(m, wiring.flipped(self.command), unit.command)
+        m.d.comb += self.reads.eq(unit.psum_rd_en)
         for name, member in self.signature.members.items():
             if name in unit.signature.members and name != "command":
                 pairs = [(getattr(self, name), getattr(unit, name))]
