@@ -11,7 +11,7 @@ from skimp.regs import COUNTERS, REGISTERS, Access
 
 __all__ = ["Csr"]
 
-_COUNTER_BITS = 64
+_HALF_BITS = 32
 _INCREMENT_BITS = 16
 
 
@@ -69,13 +69,21 @@ class Csr(wiring.Component):
         m = Module()
         axil = self.axil
         irq_enable, irq_pending = Signal(), Signal()
-        high_half = Signal(32, reset_less=True)
-        counters = {name: Signal(_COUNTER_BITS, name=f"count_{name}") for name, _ in COUNTERS}
-        for name, count in counters.items():
-            m.d.sync += count.eq(count + getattr(self, f"inc_{name}"))
+        high_half = Signal(_HALF_BITS, reset_less=True)
+        # The high half has its sum ready and waits for the low half's carry: two short chains.
+        low, high = (
+            {name: Signal(_HALF_BITS, name=f"count_{name}_{half}") for name, _ in COUNTERS}
+            for half in ("low", "high")
+        )
+        for name, _ in COUNTERS:
+            total = Signal(_HALF_BITS + 1, name=f"total_{name}")
+            m.d.comb += total.eq(low[name] + getattr(self, f"inc_{name}"))
+            m.d.sync += low[name].eq(total)
+            with m.If(total[-1]):
+                m.d.sync += high[name].eq(high[name] + 1)
             with m.If(self.start):
-                m.d.sync += count.eq(0)
-        m.d.comb += self.record.eq(Cat(count[:32] for count in counters.values()))
+                m.d.sync += [low[name].eq(0), high[name].eq(0)]
+        m.d.comb += self.record.eq(Cat(low.values()))
 
         values = {
             "MAGIC.value": Const(regs.MAGIC, 32),
@@ -92,8 +100,8 @@ class Csr(wiring.Component):
             "PROGRAM_ADDR.value": self.program_addr,
             "LAYER_ID.value": self.layer_id,
         }
-        for name, count in counters.items():
-            values[f"{name.upper()}_LO.value"] = count[:32]
+        for name, count in low.items():
+            values[f"{name.upper()}_LO.value"] = count
             values[f"{name.upper()}_HI.value"] = high_half
 
         # Write: address and data are taken together, once the last answer is gone.
@@ -142,7 +150,7 @@ class Csr(wiring.Component):
                                 m.d.sync += axil.rdata[b.lsb : b.lsb + b.width].eq(value)
                         if register.name.endswith("_LO"):
                             name = register.name.removesuffix("_LO").lower()
-                            m.d.sync += high_half.eq(counters[name][32:])
+                            m.d.sync += high_half.eq(high[name])
         return m
 
     def _write(self, m, name, b, values, pulses):
