@@ -1,5 +1,7 @@
 """AXI4 and AXI4-Lite as signatures, seen from the master; transfers stay in order, no IDs."""
 
+from typing import NamedTuple
+
 from amaranth import *
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
@@ -9,6 +11,7 @@ __all__ = [
     "RESP_SLVERR",
     "Axi4",
     "AxiLite",
+    "BurstSplit",
     "SegmentLayout",
     "WriteBeatLayout",
     "burst_split",
@@ -104,8 +107,18 @@ class AxiLite(wiring.Signature):
         )
 
 
-def burst_split(m, *, addr, beats_left, burst_beats, beat_bytes, name="burst"):
-    """Return the beats of the next burst: as many as are left, fit a burst, and stay in 4 KB.
+class BurstSplit(NamedTuple):
+    """Next burst of a segment, and what is left of the segment behind it."""
+
+    beats: Signal
+    is_last: Signal
+    """The segment ends with the burst; `next_addr` and `next_beats_left` mean nothing then."""
+    next_addr: Signal
+    next_beats_left: Signal
+
+
+def burst_split(m, *, addr, beats_left, burst_beats, beat_bytes, name="burst") -> BurstSplit:
+    """Split off the next burst: as many beats as are left, fit a burst, and stay in 4 KB.
 
     Parameters
     ----------
@@ -113,16 +126,31 @@ def burst_split(m, *, addr, beats_left, burst_beats, beat_bytes, name="burst"):
     addr, beats_left : Signal
     burst_beats, beat_bytes : int
     name : str
-        Name of the signal.
+        Prefix of the signals' names.
     """
     beats_per_page = BOUNDARY_BYTES // beat_bytes
     shift = beat_bytes.bit_length() - 1
-    to_boundary = Signal(range(beats_per_page + 1), name=f"{name}_to_boundary")
+    page_shift = BOUNDARY_BYTES.bit_length() - 1
+    offset, page = addr[shift:page_shift], addr[page_shift:]
+    crosses, fills_page = Signal(name=f"{name}_crosses"), Signal(name=f"{name}_fills_page")
     most = Signal(range(burst_beats + 1), name=f"{name}_most")
-    burst = Signal(range(burst_beats + 1), name=name)
+    split = BurstSplit(
+        beats=Signal(range(burst_beats + 1), name=name),
+        is_last=Signal(name=f"{name}_is_last"),
+        next_addr=Signal(len(addr), name=f"{name}_next_addr"),
+        next_beats_left=Signal(len(beats_left), name=f"{name}_next_beats_left"),
+    )
+    # Up to the boundary: -offset, written out, as a carry chain is slower for so few bits.
+    to_boundary = Cat(offset[0], *(offset[i] ^ offset[:i].any() for i in range(1, len(offset))))
+    low, high = beats_left[: len(most)], beats_left[len(most) :]
+    next_offset = Mux(fills_page, 0, offset + burst_beats)[: len(offset)]
     m.d.comb += [
-        to_boundary.eq(beats_per_page - addr[shift:12]),
-        most.eq(Mux(to_boundary < burst_beats, to_boundary, burst_beats)),
-        burst.eq(Mux(beats_left < most, beats_left, most)),
+        crosses.eq(offset > beats_per_page - burst_beats),
+        fills_page.eq(offset >= beats_per_page - burst_beats),
+        most.eq(Mux(crosses, to_boundary, burst_beats)),
+        split.is_last.eq(~high.any() & (low <= most)),
+        split.beats.eq(Mux(split.is_last, low, most)),
+        split.next_addr.eq(Cat(addr[:shift], next_offset, Mux(fills_page, page + 1, page))),
+        split.next_beats_left.eq(beats_left - most),
     ]
-    return burst
+    return split

@@ -70,7 +70,7 @@ class AxiWriter(wiring.Component):
         addr = Signal(32, reset_less=True)
         beats_left = Signal(24, reset_less=True)
         outstanding = Signal(range(cfg.writes_outstanding + 1))
-        burst = burst_split(
+        split = burst_split(
             m,
             addr=addr,
             beats_left=beats_left,
@@ -89,7 +89,7 @@ class AxiWriter(wiring.Component):
                 & (~axi.awvalid | axi.awready)
             ),
             lengths.w_en.eq(issue),
-            lengths.w_data.eq(burst - 1),
+            lengths.w_data.eq(split.beats - 1),
             unanswered.w_en.eq(issue),
             unanswered.w_data.eq(addr),
             axi.awsize.eq((cfg.bus_bytes - 1).bit_length()),
@@ -100,12 +100,11 @@ class AxiWriter(wiring.Component):
             m.d.sync += [
                 axi.awvalid.eq(1),
                 axi.awaddr.eq(self.dram_base + addr),
-                axi.awlen.eq(burst - 1),
-                addr.eq(addr + burst * cfg.bus_bytes),
-                beats_left.eq(beats_left - burst),
+                axi.awlen.eq(split.beats - 1),
+                active.eq(~split.is_last),
+                addr.eq(split.next_addr),
+                beats_left.eq(split.next_beats_left),
             ]
-            with m.If(burst == beats_left):
-                m.d.sync += active.eq(0)
         with m.Elif(axi.awready):
             m.d.sync += axi.awvalid.eq(0)
         with m.If(~active & self.segments.valid):

@@ -192,6 +192,8 @@ class LoadData(Unit):
         self.pending = Fifo(_PENDING)
         self._capacity = timing_of(config).load_words
         self._level = 0  # words
+        self._level_before = 0  # ... up to and with clock _changed
+        self._changed = -1
         # Activation store.
         self.act_free = 0
         self._act_left = 0
@@ -210,9 +212,10 @@ class LoadData(Unit):
         self.idle_from = 0
         self.busy: list[tuple[int, int]] = []
 
-    def room_beats(self) -> int:
-        """Beats that have room."""
-        return (self._capacity - self._level) // self._config.bus_words
+    def room_beats(self, t: int) -> int:
+        """Beats that have room in clock t, the present or the last one."""
+        level = self._level if self._changed < t else self._level_before
+        return (self._capacity - level) // self._config.bus_words
 
     def act_segment(self, t: int, beats: int) -> None:
         """The activation store takes a segment in clock t."""
@@ -308,10 +311,11 @@ class LoadData(Unit):
         if reading:
             reads.append(t)
         if popped or pushed:
+            self._level_before, self._changed = level, t
             self._level = level + pushed - popped
             following = t + 1
-            if popped and self._reader.load_waits:
-                self._reader.wake(t + 1)
+            if self._reader.load_waits:
+                self._reader.wake(t + 2)
         if following < self.due:
             self.due = following
 

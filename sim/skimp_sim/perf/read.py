@@ -84,10 +84,11 @@ class _Read:
 class Reader(Unit):
     """One burst a clock: client 0 first, the others in turn; beats come back in order.
 
-    A segment that is accepted in clock t is asked for from t + 1 on; a burst that is issued in
-    clock t is on the bus in t + 1. Of the others than the load unit, beats are always taken, so
-    that a whole burst is one event; the load unit takes them one by one (`load_beat`), and the
-    sequencer is told their clocks beforehand.
+    Of a segment that is accepted in clock t, the first burst waits for its turn from t + 2 on; the
+    next one does so a clock behind its issue. A burst that is issued in clock t is on the bus in
+    t + 1. Room for the load unit's beats counts as it was one clock before. Of the others than the
+    load unit, beats are always taken, so that a whole burst is one event; the load unit takes them
+    one by one (`load_beat`), and the sequencer is told their clocks beforehand.
 
     Parameters
     ----------
@@ -102,6 +103,8 @@ class Reader(Unit):
         self._addr = [0] * NUM_CLIENTS
         self._left = [0] * NUM_CLIENTS
         self._active = [NEVER] * NUM_CLIENTS  # from this clock on there is a segment
+        self._waits = [NEVER] * NUM_CLIENTS  # from this clock on its next burst waits
+        self._next = [None] * NUM_CLIENTS  # that burst: address, beats
         self.free = [0] * NUM_CLIENTS  # from this clock on a segment is accepted
         self.turn = LOAD_CLIENT
         self._address = None  # (clock from which it is on the bus, address, _Read)
@@ -109,6 +112,7 @@ class Reader(Unit):
         self._owners: deque[_Read] = deque()
         self._next_beat = 0
         self.under_way = 0  # beats on their way to the load unit
+        self._load_issue = (-1, 0)  # clock of the last one for the load unit, beats
         self.clients = [None] * NUM_CLIENTS  # for `beats`, and to wake
         self.load_room = None
         self.load_waits = False  # for room
@@ -125,6 +129,12 @@ class Reader(Unit):
         self.wake(t + 1)
 
     def step(self, t: int) -> None:
+        self._issue(t)
+        for client in range(NUM_CLIENTS):
+            if self._active[client] <= t and self._next[client] is None:
+                self._split(t, client)
+
+    def _issue(self, t: int) -> None:
         waiting = self._address
         if waiting is not None:
             if waiting[0] > t:
@@ -141,36 +151,62 @@ class Reader(Unit):
         client = self._choose(t)
         if client is None:
             return
-        addr = self._addr[client]
-        burst = next_burst(self._config, addr, self._left[client])
-        read = _Read(client, burst)
+        addr, beats = self._next[client]
+        self._next[client] = None
+        self._waits[client] = NEVER
+        read = _Read(client, beats)
         self._address = (t + 1, addr, read)
         self._owners.append(read)
         self._outstanding += 1
         if client == LOAD_CLIENT:
-            self.under_way += burst
-        self._addr[client] = addr + burst * self._config.bus_bytes
-        self._left[client] -= burst
+            self.under_way += beats
+            self._load_issue = (t, beats)
         if client:
             self.turn = client % (NUM_CLIENTS - 1) + 1
+        self.wake(t + 1)
+
+    def _split(self, t: int, client: int) -> None:
+        """Have the next burst of a segment wait for its turn."""
+        addr = self._addr[client]
+        burst = next_burst(self._config, addr, self._left[client])
+        self._next[client] = addr, burst
+        self._waits[client] = t + 1
+        self._addr[client] = addr + burst * self._config.bus_bytes
+        self._left[client] -= burst
         if not self._left[client]:
             self._active[client] = NEVER
             self.free[client] = t + 1
             self.clients[client].wake(t + 1)
-        self.due = t + 1
+        self.wake(t + 1)
 
     def _choose(self, t: int) -> int | None:
-        active = self._active
-        if active[0] <= t:
+        waits = self._waits
+        if waits[0] <= t:
             return 0
-        load = active[LOAD_CLIENT] <= t
+        load = waits[LOAD_CLIENT] <= t
         if load:
-            load = self.under_way + self._config.burst_beats <= self.load_room()
+            load = self._load_fits(t)
             self.load_waits = not load
-        other = active[3 - LOAD_CLIENT] <= t
+        other = waits[3 - LOAD_CLIENT] <= t
         if load and (self.turn == LOAD_CLIENT or not other):
             return LOAD_CLIENT
         return 3 - LOAD_CLIENT if other else None
+
+    def _load_fits(self, t: int) -> bool:
+        """Whether one more burst had room a clock ago, one issued then counted as a whole one."""
+        under_way, room = self.under_way, self.load_room(t - 1)
+        burst = self._config.burst_beats
+        changes = room != self.load_room(t)
+        if self.beat_log and self.beat_log[-1] == t - 1:
+            under_way += 1
+            changes = True
+        clock, beats = self._load_issue
+        if clock == t - 1:
+            under_way += burst - beats
+            changes = True
+        if changes:
+            self.wake(t + 1)
+        return under_way + burst <= room
 
     # ---- data
 
