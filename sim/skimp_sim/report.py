@@ -180,9 +180,9 @@ def _layer_json(row: LayerRow, config: Config, names: dict[int, str]) -> dict:
     reads = counted("dram_read_bytes", ("ifmap", "wgt", "psum", "program"))
     writes = counted("dram_write_bytes", ("ofmap", "psum", "record"))
     moved = sum(reads.values()) + sum(writes.values())
-    on_array = layer.macs if layer.unit == "array" else 0
+    on_chip = 0 if layer.unit == "host" else layer.macs
     peak = config.macs_per_cycle
-    limit = max(-(-on_array // peak), -(-moved // config.bus_bytes))
+    limit = max(-(-on_chip // peak), -(-moved // config.bus_bytes))
     cycles = row.cycles
     return {
         "name": layer.name,

@@ -121,6 +121,7 @@ SPACES = {
             steps={
                 "psum_depth": (32, 48, 64, 96, 128),
                 "psum_slots": (2, 3, 4),
+                "dw_slices": (False, True),
                 "drain_pixels": (1, 2, 3),
                 "act_words": (4, 8),
                 "act_depth": (4096, 8192, 16384, 32768),

@@ -48,7 +48,10 @@ class LutPair(wiring.Component):
                 m.d.sync += act_d1.eq(act)
             with m.If(~gate_d1):
                 digits = Cat(Const(0, 1), wgt_d1[:4])
-                m.d.sync += [act_d2.eq(act_d1), low.eq(_two_digits(C(0, signed(9)), act_d1, digits))]
+                m.d.sync += [
+                    act_d2.eq(act_d1),
+                    low.eq(_two_digits(C(0, signed(9)), act_d1, digits)),
+                ]
             with m.If(~gate_d2):
                 before = low[4:].as_signed()
                 m.d.sync += [low_d1.eq(low[:4]), high.eq(_two_digits(before, act_d2, wgt_d2))]
