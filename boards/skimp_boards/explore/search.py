@@ -49,9 +49,10 @@ def search(space: Space, *, jobs: int = 2, on_point: Callable | None = None) -> 
                     on_point(len(points), asked)
 
         look([c for g in space.geometries if (c := space.of_geometry(*g)) is not None])
-        if not points:
+        large = [p for p in points.values() if p.config.macs_per_cycle >= space.least_macs]
+        if not large:
             return []
-        best = max(points.values(), key=lambda p: p.images_per_second)
+        best = max(large, key=lambda p: p.images_per_second)
         while True:
             around = list(space.neighbours(best.config))
             look(around)

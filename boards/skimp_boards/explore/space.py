@@ -30,6 +30,8 @@ class Space:
         lut, ff, dsp, bram36, uram that a design may take.
     steps : dict
         Field -> values, for the search around the best geometry.
+    least_macs : int
+        MACs a clock that the choice's array must have.
     """
 
     board: str
@@ -39,6 +41,7 @@ class Space:
     bus_bytes: int
     budget: dict[str, float]
     steps: dict[str, tuple[int, ...]]
+    least_macs: int = 0
 
     def of_geometry(self, pixels: int, in_channels: int, out_channels: int) -> Config | None:
         """Return the preset with another geometry, its memories as large in bytes; None: none is.
@@ -129,6 +132,7 @@ SPACES = {
                 "ifmap_depth": (1024, 2048, 4096, 8192),
                 "ofmap_depth": (512, 1024, 2048),
             },
+            least_macs=3000,
         ),
         Space(
             board="ultra96",
