@@ -29,8 +29,8 @@ SegmentLayout = data.StructLayout({"addr": 32, "beats": 24})
 
 
 def WriteBeatLayout(config):
-    """A beat to write: data, the words of it that are written, and whether it ends a command."""
-    return data.StructLayout({"data": config.bus_bits, "words": config.bus_words, "end": 1})
+    """A beat to write: data, and the words of it that are written."""
+    return data.StructLayout({"data": config.bus_bits, "words": config.bus_words})
 
 
 class Axi4(wiring.Signature):

@@ -108,8 +108,9 @@ class LoadWriter(wiring.Component):
         words = range(self._config.load_words + 1)
         return data.StructLayout(
             {
-                "take": words, "count": words, "count2": words, "swap": 1, "wrap": 1, "is_data": 1, "first": 1, "final": 1, "row": GlbAddress, "row2": GlbAddress,
-                "blocks": self._config.ofmap_blocks,
+                "take": words, "count": words, "count2": words,
+                "swap": 1, "wrap": 1, "is_data": 1, "first": 1, "final": 1,
+                "row": GlbAddress, "row2": GlbAddress, "blocks": self._config.ofmap_blocks,
             }
         )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Segments of a command, and the requests of a load command: its segments, one after the other, to DRAM or the activation store."""
+"""Segments of a command, and the requests that a load command makes of them."""
 
 from types import SimpleNamespace
 

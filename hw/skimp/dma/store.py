@@ -251,7 +251,6 @@ class StoreUnit(wiring.Component):
         m.d.comb += [
             self.beats.payload.data.eq(head.data),
             self.beats.payload.words.eq(head.words),
-            self.beats.payload.end.eq(head.end),
             self.beats.valid.eq(queue.r_rdy & ~head.chip & tickets.w_rdy),
             self.act_w_addr.eq(Cat(head.addr[:31], Const(0, 1))),
             self.act_w_data.eq(head.data),

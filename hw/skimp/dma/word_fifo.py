@@ -28,7 +28,7 @@ def _turn(m, name, words, places):
 
 
 class WordFifo(wiring.Component):
-    """First in, first out, in words; pushes take up to chip_words of them a clock, pops up to load_words.
+    """First in, first out, in words: up to chip_words of them in and load_words out a clock.
 
     Parameters
     ----------

@@ -11,8 +11,8 @@ from streamparts import CountingSource, Feeder, Stall
 from testconfigs import ODD, QUAD, WIDE
 
 from skimp.ctrl.decode import COMMAND_BITS
-from skimp.dma.linear import TABLE_ENTRIES, LinearUnit
-from skimp.isa import LoadTarget, Opcode, assemble
+from skimp.dma.linear import LinearUnit
+from skimp.isa import TABLE_ENTRIES, LoadTarget, Opcode, assemble
 from skimp_sim.bench.vectors import run_vectors
 
 BACKENDS = [
@@ -40,7 +40,7 @@ class LinearBench(wiring.Component):
                 "w_addr": Out(24),
                 "w_data": Out(config.bus_bits),
                 "table_w_en": Out(1),
-                "table_w_addr": Out(range(TABLE_ENTRIES)),
+                "table_w_addr": Out(range(2 * TABLE_ENTRIES)),
                 "table_w_data": Out(32),
                 "post": Out(16),
                 "idle": Out(1),
@@ -77,7 +77,7 @@ def run(config, commands, *, seed, eighths, backend):
     codes = [int.from_bytes(assemble(Opcode.LOAD_LINEAR, **f), "little") for f in commands]
     total = sum(f["num_beats"] for f in commands)
     tables = sum(f["target"] == LoadTarget.TABLE for f in commands)
-    clocks = 100 + total * (8 // (8 - eighths)) * 2 + (TABLE_ENTRIES + 40) * tables
+    clocks = 100 + total * (8 // (8 - eighths)) * 2 + (2 * TABLE_ENTRIES + 40) * tables
     vectors = [dict(push=1, word=code) for code in codes] + [dict(push=0)] * clocks
     dut = LinearBench(config, seed=seed, eighths=eighths)
     return run_vectors(dut, vectors, list(dut.signature.members), backend=backend)
@@ -89,7 +89,7 @@ def random_commands(config, rng, tables):
         target = rng.choice([LoadTarget.WGT, LoadTarget.PARAM, LoadTarget.DW_WGT])
         beats = rng.choice([1, 2, rng.randint(1, 60)])
         if place in tables:
-            target, beats = LoadTarget.TABLE, 4 * TABLE_ENTRIES // config.bus_bytes
+            target, beats = LoadTarget.TABLE, 8 * TABLE_ENTRIES // config.bus_bytes
         commands.append(
             dict(
                 dram_addr=rng.randrange(1000) * config.bus_bytes, num_beats=beats, target=target,

@@ -6,11 +6,9 @@ import pytest
 from testconfigs import ODD, WIDE
 
 from skimp.configs import PRESETS
-from skimp.dma.linear import TABLE_ENTRIES
+from skimp.isa import TABLE_ENTRIES
 from skimp.post.add_tables import AddTables
 from skimp_sim.bench.vectors import run_vectors
-
-HALF = TABLE_ENTRIES // 2
 
 
 @pytest.mark.parametrize("backend", ["pysim", pytest.param("verilator", marks=pytest.mark.verilog)])
@@ -31,11 +29,11 @@ def test_sums(config, backend):
             vectors.append(dict(w_en=1, w_addr=addr, w_data=table[addr], valid=0, **noise))
             expected.append(None)
 
-    write(range(TABLE_ENTRIES))
+    write(range(2 * TABLE_ENTRIES))
     for again in range(2):
-        order = list(range(HALF)) * config.out_channels
+        order = list(range(TABLE_ENTRIES)) * config.out_channels
         rng.shuffle(order)
-        pixels = [order[n::HALF] for n in range(HALF)]
+        pixels = [order[n::TABLE_ENTRIES] for n in range(TABLE_ENTRIES)]
         for q in pixels:
             valid, use_residual = int(rng.random() < 0.8), rng.randrange(2)
             residual = [rng.choice([0, 255, 128, rng.randrange(256)]) for _ in channels]
@@ -46,11 +44,11 @@ def test_sums(config, backend):
                     residual=sum(v << 8 * c for c, v in enumerate(residual)),
                 )
             )  # fmt: skip
-            sums = [table[a] + use_residual * table[HALF + b] for a, b in zip(q, residual)]
+            sums = [table[a] + use_residual * table[TABLE_ENTRIES + b] for a, b in zip(q, residual)]
             packed = sum((total & 0xFFFFFFFF) << 32 * c for c, total in enumerate(sums))
             expected.append(packed if valid else None)
         if not again:
-            write(rng.sample(range(TABLE_ENTRIES), 40))  # part of them anew
+            write(rng.sample(range(2 * TABLE_ENTRIES), 40))  # part of them anew
     latency = AddTables.latency
     vectors += [dict(valid=0)] * latency
     results = run_vectors(AddTables(config), vectors, ["sum", "sum_valid"], backend=backend)
