@@ -43,7 +43,7 @@ def _urams(width: int, depth: int) -> int:
     return columns * rows + math.ceil(rows / folds)
 
 
-def _memory_area(kind: str, number: int, width: int, depth: int) -> dict[str, float]:
+def _memory_area(urams: bool, kind: str, number: int, width: int, depth: int) -> dict[str, float]:
     """Return what memories take, by the shapes that the device has."""
     if kind == "ultra":
         return {"uram": number * _urams(width, depth)}
@@ -54,7 +54,7 @@ def _memory_area(kind: str, number: int, width: int, depth: int) -> dict[str, fl
     auto = kind == "auto"
     if kind == "distributed" or (auto and _COSTS["lutram"] * lutrams < cheapest):
         return {"lut": number * _LUTRAM_LUTS * lutrams}
-    if auto and _COSTS["uram"] * _urams(width, depth) < cheapest:
+    if auto and urams and _COSTS["uram"] * _urams(width, depth) < cheapest:
         return {"uram": number * _urams(width, depth)}
     if cheapest == _COSTS["bram36"] * whole:
         return {"bram36": number * whole}
@@ -72,7 +72,7 @@ def memories(config: Config) -> dict[str, tuple]:
     pixel_ram = ("auto", cfg.chip_words * cfg.ofmap_blocks, cfg.word_bits)
     found = {
         "wgt_spad": (
-            "ultra" if cfg.wgt_depth * CHAIN >= _URAM_DEPTH else "auto",
+            cfg.deep_ram_style if cfg.wgt_depth * CHAIN >= _URAM_DEPTH else "auto",
             1,
             8 * cfg.wgt_slice_bytes,
             CHAIN * cfg.wgt_depth,
@@ -104,7 +104,7 @@ def memories(config: Config) -> dict[str, tuple]:
         ),
     }
     if cfg.act_depth:
-        found["act_store"] = ("ultra", 1, cfg.chip_bits, cfg.act_depth)
+        found["act_store"] = (cfg.deep_ram_style, 1, cfg.chip_bits, cfg.act_depth)
     return found
 
 
@@ -199,7 +199,7 @@ def fixed_area(config: Config, block: str) -> dict[str, float]:
     area["dsp"] = _slices(config).get(block, 0)
     for name, held in memories(config).items():
         if name.split()[0] == block:
-            for key, value in _memory_area(*held).items():
+            for key, value in _memory_area(config.urams, *held).items():
                 area[key] += value
     return area
 

@@ -1,7 +1,7 @@
 """The blocks that an accelerator consists of, for synthesis one by one."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from amaranth.lib import wiring
 
@@ -47,12 +47,15 @@ class Block:
     without : tuple of str
         Submodules that are blocks of their own ("block.name"), and lanes (how the names of their
         modules begin); they become black boxes.
+    urams : bool
+        The device has URAM288.
     """
 
     name: str
     make: Callable[[], wiring.Component]
     count: int = 1
     without: tuple[str, ...] = ()
+    urams: bool = True
 
 
 def _wgt_spad(config: Config) -> Ram1R1W:
@@ -60,7 +63,7 @@ def _wgt_spad(config: Config) -> Ram1R1W:
         width=8 * config.wgt_slice_bytes,
         depth=CHAIN * config.wgt_depth,
         granularity=config.bus_bits,
-        ram_style="ultra" if config.wgt_depth * CHAIN >= 4096 else None,
+        ram_style=config.deep_ram_style if config.wgt_depth * CHAIN >= 4096 else None,
     )
 
 
@@ -164,4 +167,4 @@ def blocks(config: Config) -> list[Block]:
     ]
     if cfg.act_depth:
         found.append(Block(name="act_store", make=lambda: ActStore(cfg)))
-    return found
+    return [replace(block, urams=cfg.urams) for block in found]

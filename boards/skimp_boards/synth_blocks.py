@@ -53,10 +53,12 @@ _RECIPE = 1
 """Part of the cache's key: a new number where the script or the counting changes."""
 
 
-def xilinx_script(verilog: Path, netlist: Path, *, top: str, without=(), options: str = "") -> str:
-    """Return the Yosys script that maps a top module to UltraScale+."""
+def xilinx_script(
+    verilog: Path, netlist: Path, *, top: str, without=(), options: str = "", urams: bool = True
+) -> str:
+    """Return the Yosys script that maps a top module to UltraScale+, with URAM288 or without."""
     boxes = "".join(f"blackbox {name}\n" for name in without)
-    mapping = map_xilinx(top, netlist, options=f"-uram {options}")
+    mapping = map_xilinx(top, netlist, options=f"{'-uram ' if urams else ''}{options}")
     return f"read_verilog {verilog}\n{boxes}{mapping}"
 
 
@@ -83,7 +85,8 @@ def synthesise_block(
     text = to_verilog(block.make(), name=block.name, platform="xilinx")
     kept = None
     if cache is not None:
-        recipe = (_RECIPE, version("pyosys"), block.without, options, text)
+        asked = options if block.urams else ("no URAM", options)
+        recipe = (_RECIPE, version("pyosys"), block.without, asked, text)
         kept = Path(cache) / f"{hashlib.sha256(repr(recipe).encode()).hexdigest()[:24]}.json"
         if kept.is_file():
             return json.loads(kept.read_text())
@@ -100,6 +103,7 @@ def synthesise_block(
                 top=block.name,
                 without=_boxes(block, text),
                 options=options,
+                urams=block.urams,
             )
         )
         run_yosys(script, seconds=_SECONDS)

@@ -70,6 +70,8 @@ class Config:
         Two products per DSP48E2 (False: one plain product per multiplier, for other devices).
     dw_slices : bool
         The depthwise unit multiplies in DSP48E2, too (False: in LUTs).
+    urams : bool
+        The device has URAM288 for deep memories (False: block RAM).
     clock_mhz : int
         Clock that reports assume.
     """
@@ -96,6 +98,7 @@ class Config:
     watchdog_cycles: int = 1 << 20
     packed: bool = True
     dw_slices: bool = True
+    urams: bool = True
     clock_mhz: int = 300
 
     def __post_init__(self):
@@ -223,6 +226,11 @@ class Config:
     def act_bytes(self) -> int:
         """Bytes of the activation store."""
         return self.act_depth * self.chip_bytes
+
+    @property
+    def deep_ram_style(self) -> str:
+        """Attribute ram_style of memories of thousands of words."""
+        return "ultra" if self.urams else "block"
 
     @property
     def ofmap_blocks(self) -> int:

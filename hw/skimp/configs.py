@@ -41,6 +41,7 @@ PRESETS = {
             ifmap_depth=4096,
             ofmap_depth=1024,
             param_depth=64,
+            urams=False,
         ),
         Config(
             name="zcu104",

@@ -99,7 +99,7 @@ class ComputeUnit(wiring.Component):
             width=8 * cfg.wgt_slice_bytes,
             depth=CHAIN * cfg.wgt_depth,
             granularity=cfg.bus_bits,
-            ram_style="ultra" if cfg.wgt_depth * CHAIN >= 4096 else None,
+            ram_style=cfg.deep_ram_style if cfg.wgt_depth * CHAIN >= 4096 else None,
         )
         m.submodules.dw_wgt_spad = dw_wgt_spad = Ram1R1W(
             width=cfg.bus_bits, depth=-(-cfg.dw_wgt_depth // cfg.bus_words)

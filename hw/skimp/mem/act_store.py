@@ -36,7 +36,7 @@ class ActStore(wiring.Component):
     Notes
     -----
     *Latency*: 4 clocks from a segment to its first beat. *Throughput*: a beat a clock; one clock
-    between segments. *Resources*: act_depth x chip_bytes, meant for URAM.
+    between segments. *Resources*: act_depth x chip_bytes, of `config.deep_ram_style`.
     """
 
     def __init__(self, config: Config):
@@ -57,7 +57,10 @@ class ActStore(wiring.Component):
         cfg = self._config
         shift = ceil_log2(cfg.chip_bytes)
         m.submodules.ram = ram = Ram1R1W(
-            width=cfg.chip_bits, depth=cfg.act_depth, granularity=cfg.word_bits, ram_style="ultra"
+            width=cfg.chip_bits,
+            depth=cfg.act_depth,
+            granularity=cfg.word_bits,
+            ram_style=cfg.deep_ram_style,
         )
         m.submodules.queue = queue = SyncFIFOBuffered(width=cfg.chip_bits, depth=_QUEUED_BEATS)
         addr = Signal(ceil_log2(cfg.act_depth), reset_less=True)
