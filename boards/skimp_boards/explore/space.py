@@ -130,7 +130,7 @@ SPACES = {
                 "act_depth": (8192, 16384, 32768),
                 "wgt_depth": (512, 1024, 2048),
                 "ifmap_depth": (1024, 2048, 4096),
-                "ofmap_depth": (512, 1024, 2048),
+                "ofmap_depth": (1024, 2048),  # two psum tiles and more
             },
             least_macs=3000,
         ),
