@@ -104,7 +104,9 @@ def memories(config: Config) -> dict[str, tuple]:
         ),
     }
     if cfg.act_depth:
-        found["act_store"] = (cfg.deep_ram_style, 1, cfg.chip_bits, cfg.act_depth)
+        # Block RAM is cut where the write enables are.
+        cut = (1, cfg.chip_bits) if cfg.urams else (cfg.chip_words, cfg.word_bits)
+        found["act_store"] = (cfg.deep_ram_style, *cut, cfg.act_depth)
     return found
 
 
@@ -178,8 +180,14 @@ def terms(config: Config) -> dict[str, tuple[float, ...]]:
         "requant": (1,),
         "param_sets": (outs, 1),
         "add_tables": (outs, 1),
-        "drain_unit": (outs * (pixels - steps), outs * steps, outs, 1),
-        "ofmap": (8 * outs * banks * _mux(banks), 8 * outs * banks * _mux(steps), banks, 1),
+        "drain_unit": (
+            outs * (pixels - 1),
+            outs * (steps - 1) * (pixels // steps - 1),
+            outs * (steps - 1),
+            outs,
+            1,
+        ),
+        "ofmap": (8 * outs * banks * (banks - 1), 8 * outs * banks * (banks > 1), 1),
         "residual": (8 * outs * banks * _mux(load), 8 * outs * _mux(banks), banks, 1),
         "load_unit": (chip * (banks - 1), load * word * (banks - 1), load * word, 1),
         "linear_unit": (bus, 1),

@@ -52,10 +52,10 @@ _PER_WAY = 0.35
 _PRIORS = {
     "lut": {
         "compute_unit": (32, 0, 0),
-        "drain_unit": (32 * _PER_WAY, 0, 80, 0),
+        "drain_unit": (32 * _PER_WAY, 32 * _PER_WAY, 32, 60, 300),
         "ifmap_glb": (_PER_WAY, _PER_WAY, 0, 0),
         "load_unit": (_PER_WAY, _PER_WAY, 3, 0),
-        "ofmap": (1, 1, 0, 0),
+        "ofmap": (_PER_WAY, 1, 0),
         "param_sets": (71, 0),
         "residual": (1, 1, 0, 0),
         "store_unit": (1, _PER_WAY, 0),

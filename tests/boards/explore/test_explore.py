@@ -88,7 +88,7 @@ def test_search_climbs_to_the_best_under_the_budget(monkeypatch):
     space = SPACES["zcu104"]
 
     def cost(config, networks):
-        distance = abs(config.psum_depth - 96) + abs(config.ifmap_depth - 2048) / 64
+        distance = abs(config.psum_depth - 128) + abs(config.ifmap_depth - 2048) / 64
         distance += 400 * abs(config.pixels - 6)
         return {"cycles": dict.fromkeys(networks, 100_000 + int(1000 * distance)),
                 "energy": dict.fromkeys(networks, 1.0)}  # fmt: skip
@@ -103,7 +103,7 @@ def test_search_climbs_to_the_best_under_the_budget(monkeypatch):
     seen = []
     points = search(space, on_point=lambda done, asked: seen.append((done, asked)))
     best = points[0].config
-    assert (best.pixels, best.psum_depth, best.ifmap_depth) == (6, 96, 2048)
+    assert (best.pixels, best.psum_depth, best.ifmap_depth) == (6, 128, 2048)
     assert best.psum_slots == 2, "the same speed for less area"
     assert all(p.share <= 1 for p in points)
     assert all(p.config.macs_per_cycle / 2 <= space.budget["dsp"] for p in points)
