@@ -8,10 +8,13 @@ import json
 import zlib
 from dataclasses import dataclass
 
-__all__ = ["CHAIN", "Config", "ConfigError"]
+__all__ = ["CHAIN", "DW_SUM_BITS", "Config", "ConfigError"]
 
 CHAIN = 8
 """Slices in a cascade: eight products of +-32,385 add up in the packed lower field (19 bits)."""
+
+DW_SUM_BITS = 28
+"""Bits of a sum of the depthwise unit: 4,095 products, or 500,000 values with weights of 1."""
 
 
 class ConfigError(ValueError):
@@ -41,9 +44,16 @@ class Config:
     wgt_depth : int
         Weight blocks (in_channels x out_channels bytes each) in the weight scratchpad.
     dw_wgt_depth : int
-        Words (in_channels bytes) of the depthwise weight scratchpad.
+        Words (out_channels bytes) of the depthwise weight scratchpad.
+    dw_ifmap_depth : int
+        Words (out_channels bytes) per bank of the depthwise unit's ifmap buffer (`pixels` banks).
+    dw_psum_depth, dw_psum_slots : int
+        Pixel groups per slot of the depthwise unit's psum memory, and its slots, 2 to 4.
+    dw_rows : int
+        Output rows that the depthwise unit computes side by side, 1 or 2: lanes are dw_rows x
+        pixels x out_channels.
     ifmap_depth : int
-        Words per bank of the ifmap side of the global buffer (`pixels` banks).
+        Words (in_channels bytes) per bank of the array's ifmap buffer (`pixels` banks).
     ofmap_depth : int
         Pixels (out_channels bytes each) of the ofmap side of the global buffer; the residual buffer
         has as many.
@@ -91,6 +101,10 @@ class Config:
     psum_slots: int = 2
     act_words: int = 0
     act_depth: int = 0
+    dw_ifmap_depth: int = 512
+    dw_psum_depth: int = 16
+    dw_psum_slots: int = 2
+    dw_rows: int = 1
     queue_depth: int = 8
     burst_beats: int = 64
     reads_outstanding: int = 4
@@ -124,14 +138,19 @@ class Config:
         )
         need(8 <= self.psum_depth <= 256, "psum_depth", "8 to 256")
         need(2 <= self.psum_slots <= 4, "psum_slots", "2 to 4")
+        need(8 <= self.dw_psum_depth <= 256, "dw_psum_depth", "8 to 256")
+        need(2 <= self.dw_psum_slots <= 4, "dw_psum_slots", "2 to 4")
+        need(self.dw_rows <= 2, "dw_rows", "1 or 2")
         for field in ("wgt_depth", "dw_wgt_depth", "param_depth"):
             need(4 <= getattr(self, field) <= 1 << 14, field, "4 to 16384")
-        for field in ("ifmap_depth", "ofmap_depth"):
+        for field in ("ifmap_depth", "dw_ifmap_depth", "ofmap_depth"):
             need(32 <= getattr(self, field) <= 1 << 15, field, "32 to 32768")
         need(
-            self.ofmap_depth >= self.pixels * self.psum_depth and self.ofmap_depth % 8 == 0,
+            self.ofmap_depth >= max(self.tile_pixels, self.dw_tile_pixels)
+            and self.ofmap_depth % 8 == 0,
             "ofmap_depth",
-            f"a multiple of 8, at least pixels * psum_depth ({self.pixels * self.psum_depth})",
+            "a multiple of 8, at least pixels * psum_depth and pixels * dw_psum_depth "
+            f"({self.tile_pixels} and {self.dw_tile_pixels})",
         )
         need(
             self.bus_words in (1, 2, 4) and self.bus_words <= self.pixels,
@@ -178,7 +197,7 @@ class Config:
 
     @property
     def dw_macs_per_cycle(self) -> int:
-        return self.pixels * self.in_channels
+        return self.dw_rows * self.pixels * self.out_channels
 
     @property
     def word_bytes(self) -> int:
@@ -241,6 +260,16 @@ class Config:
     def tile_pixels(self) -> int:
         """Most output pixels of one psum tile."""
         return self.pixels * self.psum_depth
+
+    @property
+    def dw_tile_pixels(self) -> int:
+        """Most output pixels, of each of dw_rows, of one tile of the depthwise unit."""
+        return self.pixels * self.dw_psum_depth
+
+    @property
+    def dw_wgt_beat_words(self) -> int:
+        """Words of the depthwise weight scratchpad that one beat holds; 0: a word is some beats."""
+        return self.bus_bytes // self.out_channels
 
     @property
     def wgt_slice_bytes(self) -> int:

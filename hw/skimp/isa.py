@@ -1,6 +1,6 @@
 """The command stream: one table from which decoder, assembler, disassembler and docs are made.
 
-A command is 64 bytes: sixteen little-endian 32-bit words. Word 0 holds the opcode, word 1 the
+A command is 64 bytes: sixteen little-endian 32-bit words. Words 0 and 1 hold the opcode and the
 semaphores that the command waits for and posts. Commands are layer tiles. The sequencer hands
 each one to its unit's queue in program order; a unit works through its queue in order; units run
 beside each other and are ordered only by semaphores.
@@ -20,6 +20,7 @@ __all__ = [
     "COMMAND_BYTES",
     "COMMAND_WORDS",
     "ERROR_HELP",
+    "MASK_BITS",
     "MAX_COUNT",
     "MAX_SHIFT",
     "MIN_SHIFT",
@@ -80,10 +81,11 @@ class Unit(enum.IntEnum):
     SEQUENCER = 0
     LOAD = 1
     WGT = 2
-    COMPUTE = 3
-    DRAIN = 4
-    STORE = 5
-    MEMORY = 6
+    ARRAY = 3
+    DEPTHWISE = 4
+    DRAIN = 5
+    STORE = 6
+    MEMORY = 7
 
 
 class Semaphore(enum.IntEnum):
@@ -100,25 +102,40 @@ class Semaphore(enum.IntEnum):
     WGT_FREE = 3
     PSUM_FULL = 4
     PSUM_FREE = 5
-    OFMAP_FULL = 6
-    OFMAP_FREE = 7
-    PARAM_FULL = 8
-    PARAM_FREE = 9
-    RESIDUAL_FULL = 10
-    RESIDUAL_FREE = 11
-    STORED = 12
+    DW_IFMAP_FULL = 6
+    DW_IFMAP_FREE = 7
+    DW_WGT_FULL = 8
+    DW_WGT_FREE = 9
+    DW_PSUM_FULL = 10
+    DW_PSUM_FREE = 11
+    OFMAP_FULL = 12
+    OFMAP_FREE = 13
+    PARAM_FULL = 14
+    PARAM_FREE = 15
+    RESIDUAL_FULL = 16
+    RESIDUAL_FREE = 17
+    STORED = 18
 
+
+MASK_BITS = 24
+"""Bits of a mask of semaphores, as in commands."""
 
 MAX_COUNT = 4095
 """Largest count of a semaphore."""
 
 CHANNELS = {
-    (Unit.LOAD, Unit.COMPUTE): Semaphore.IFMAP_FULL,
-    (Unit.COMPUTE, Unit.LOAD): Semaphore.IFMAP_FREE,
-    (Unit.WGT, Unit.COMPUTE): Semaphore.WGT_FULL,
-    (Unit.COMPUTE, Unit.WGT): Semaphore.WGT_FREE,
-    (Unit.COMPUTE, Unit.DRAIN): Semaphore.PSUM_FULL,
-    (Unit.DRAIN, Unit.COMPUTE): Semaphore.PSUM_FREE,
+    (Unit.LOAD, Unit.ARRAY): Semaphore.IFMAP_FULL,
+    (Unit.ARRAY, Unit.LOAD): Semaphore.IFMAP_FREE,
+    (Unit.WGT, Unit.ARRAY): Semaphore.WGT_FULL,
+    (Unit.ARRAY, Unit.WGT): Semaphore.WGT_FREE,
+    (Unit.ARRAY, Unit.DRAIN): Semaphore.PSUM_FULL,
+    (Unit.DRAIN, Unit.ARRAY): Semaphore.PSUM_FREE,
+    (Unit.LOAD, Unit.DEPTHWISE): Semaphore.DW_IFMAP_FULL,
+    (Unit.DEPTHWISE, Unit.LOAD): Semaphore.DW_IFMAP_FREE,
+    (Unit.WGT, Unit.DEPTHWISE): Semaphore.DW_WGT_FULL,
+    (Unit.DEPTHWISE, Unit.WGT): Semaphore.DW_WGT_FREE,
+    (Unit.DEPTHWISE, Unit.DRAIN): Semaphore.DW_PSUM_FULL,
+    (Unit.DRAIN, Unit.DEPTHWISE): Semaphore.DW_PSUM_FREE,
     (Unit.DRAIN, Unit.STORE): Semaphore.OFMAP_FULL,
     (Unit.STORE, Unit.DRAIN): Semaphore.OFMAP_FREE,
     (Unit.WGT, Unit.DRAIN): Semaphore.PARAM_FULL,
@@ -204,8 +221,8 @@ class Command:
 
 HEADER = (
     Field("opcode", 0, 0, 8, "Opcode"),
-    Field("wait", 1, 0, 16, "semaphores to wait for, one bit each"),
-    Field("post", 1, 16, 16, "semaphores to post when complete, one bit each"),
+    Field("wait", 0, 8, MASK_BITS, "semaphores to wait for, one bit each"),
+    Field("post", 1, 0, MASK_BITS, "semaphores to post when complete, one bit each"),
 )
 
 
@@ -269,7 +286,8 @@ COMMANDS = {
         Command(
             Opcode.LOAD_IFMAP,
             Unit.LOAD,
-            "Read channel blocks of a tile into the ifmap side of the GLB: words in order of "
+            "Read channel blocks of a tile into the ifmap buffer of the array or, with dw, of the "
+            "depthwise unit: words in order of "
             "block, row, column, with padding written around them. The source is dma_blocks x "
             "seg_count segments of seg_words contiguous words; the GLB side is num_blocks x "
             "(pad_top + num_rows + pad_bottom) rows of pad_left + num_cols + pad_right words. Both "
@@ -277,7 +295,9 @@ COMMANDS = {
             "or, after each stride_w-th column, by inc_col_wrap; rows and blocks likewise, each "
             "from the start of the previous one. With stride_w = 1, columns follow each other; with "
             "stride_w = 2, the two phases lie half of the banks apart (inc_col). "
-            "halve: only every second word of a row is kept (no padding beside it).",
+            "halve: only every second word of a row is kept (no padding beside it). dw: a word of "
+            "that buffer holds out_channels bytes; the blocks fill its parts in turn, and inc_block "
+            "is added behind the last part.",
             _SEGMENT_FIELDS
             + (
                 Field("num_blocks", 3, 0, 16, "channel blocks"),
@@ -292,6 +312,7 @@ COMMANDS = {
                 Field("stride_w", 5, 28, 4, "column phases"),
                 _glb("glb_base", 8, "first word written, padding included"),
                 Field("halve", 8, 24, 1, "keep columns 0, 2, 4 ... only"),
+                Field("dw", 8, 25, 1, "1: into the ifmap buffer of the depthwise unit"),
                 _glb("inc_col", 9, "next column, inside a phase"),
                 _glb("inc_col_wrap", 10, "next column, back to phase 0"),
                 _glb("inc_row", 11, "next row, inside a phase"),
@@ -324,7 +345,7 @@ COMMANDS = {
         ),
         Command(
             Opcode.CONV,
-            Unit.COMPUTE,
+            Unit.ARRAY,
             "Array: for channel block, kernel row, kernel column: take the next weight block and "
             "add its products to the psums of every pixel group. The psums of one tile are under "
             "way at a time: from a command with first to the next one with last.",
@@ -339,16 +360,21 @@ COMMANDS = {
         ),
         Command(
             Opcode.DEPTHWISE,
-            Unit.COMPUTE,
-            "Depthwise unit, one channel block (num_c = 1): for every pixel group run over the "
-            "kernel and write the sums (or maxima) as psums. max_mode: largest value instead of "
-            "the sum; unit_wgt: all weights 1, none are read.",
+            Unit.DEPTHWISE,
+            "Depthwise unit, out_channels channels (num_c = 1): for every pixel group run over the "
+            "kernel and write the sums (or maxima) as psums. With num_pixels2, two output rows are "
+            "computed side by side: pixels and groups are those of the upper rows, the lower row's "
+            "window lies lag input rows further, num_r is kernel rows + lag, and stride_h twice the "
+            "stride; the upper row leaves out the last lag rows, the lower one the first. max_mode: "
+            "largest value instead of the sum; unit_wgt: all weights 1, none are read.",
             _TAP_FIELDS
             + (
-                Field("max_mode", 11, 27, 1, "maximum of in - in_zp (never below 0)"),
+                Field("max_mode", 11, 27, 1, "maximum of in - in_zp (never below 0); one row"),
                 Field("unit_wgt", 11, 28, 1, "weights are 1"),
                 Field("wgt_base", 13, 0, 16, "first word in the depthwise weight scratchpad"),
-                Field("ci_last", 12, 8, 8, "channels that are real in this block"),
+                Field("lag", 13, 16, 4, "vertical stride, with num_pixels2; else 0"),
+                Field("ci_last", 12, 8, 8, "channels that are real"),
+                Field("num_pixels2", 14, 0, 16, "pixels of the lower rows; 0: one row by one"),
             ),
         ),
         Command(
@@ -363,6 +389,8 @@ COMMANDS = {
                 Field("ofmap_base", 2, 16, 16, "first pixel on the ofmap side"),
                 Field("param_block", 3, 0, 16, "block of the parameter memory"),
                 Field("psum_slot", 3, 16, 2, "slot of the psum scratchpad to drain"),
+                Field("dw", 3, 22, 1, "1: psums of the depthwise unit"),
+                Field("dw_row", 3, 23, 1, "with dw: of the lower rows"),
                 Field("rounding", 3, 18, 2, "Rounding"),
                 Field("add", 3, 20, 1, "second stage by tables"),
                 Field("residual", 3, 21, 1, "the second stage has a second operand"),

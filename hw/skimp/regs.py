@@ -61,7 +61,7 @@ def _whole(name: str, offset: int, access: Access, doc: str) -> Register:
 COUNTERS = (
     ("cycles", "clocks since start"),
     ("array", "clocks in which the array takes a pixel group"),
-    ("depthwise", "clocks in which the depthwise unit takes a tap"),
+    ("depthwise", "clocks in which the depthwise unit takes a tap and the array rests"),
     ("stall_dram_read", "clocks in which compute waits for ifmap, weights or a command"),
     ("stall_drain", "clocks in which compute waits for psums to drain"),
     ("stall_dram_write", "the same, while the drain waits for the store"),
@@ -71,6 +71,7 @@ COUNTERS = (
     ("write_beats", "AXI beats written, records included"),
     ("commands", "commands fetched"),
     ("macs_gated", "MACs of real lanes that an ifmap value equal to the zero point gated"),
+    ("beside", "clocks in which the depthwise unit takes a tap beside the array"),
 )
 """Counters of 64 bits, name and meaning; the first one is the sum of the six behind it. LAYER
 records hold the low halves in this order."""

@@ -95,7 +95,7 @@ class Core(wiring.Component):
         units = {
             Unit.LOAD: load,
             Unit.WGT: linear,
-            Unit.COMPUTE: compute,
+            Unit.ARRAY: compute,
             Unit.DRAIN: drain,
             Unit.STORE: store,
         }

@@ -13,7 +13,7 @@ from skimp.isa import COMMAND_BYTES, COMMANDS, Error, Opcode, Semaphore, Unit
 
 __all__ = ["FETCH_AHEAD", "FETCH_COMMANDS", "NUM_UNITS", "UNIT_ORDER", "Sequencer"]
 
-UNIT_ORDER = (Unit.LOAD, Unit.WGT, Unit.COMPUTE, Unit.DRAIN, Unit.STORE)
+UNIT_ORDER = (Unit.LOAD, Unit.WGT, Unit.ARRAY, Unit.DRAIN, Unit.STORE)
 NUM_UNITS = len(UNIT_ORDER)
 
 FETCH_COMMANDS = 8
@@ -182,12 +182,12 @@ class Sequencer(wiring.Component):
             mask = sum(1 << s for s in semaphores)
             return self._fifos[u].r_rdy & ((sems.wait[u] & ~sems.available & mask) != 0)
 
-        compute = UNIT_ORDER.index(Unit.COMPUTE)
+        compute = UNIT_ORDER.index(Unit.ARRAY)
         m.d.comb += [
-            self.wait_psum.eq(waits(Unit.COMPUTE, Semaphore.PSUM_FREE)),
+            self.wait_psum.eq(waits(Unit.ARRAY, Semaphore.PSUM_FREE)),
             self.wait_read.eq(
                 ~self._fifos[compute].r_rdy
-                | waits(Unit.COMPUTE, Semaphore.IFMAP_FULL, Semaphore.WGT_FULL)
+                | waits(Unit.ARRAY, Semaphore.IFMAP_FULL, Semaphore.WGT_FULL)
             ),
             self.wait_store.eq(waits(Unit.DRAIN, Semaphore.OFMAP_FREE)),
         ]

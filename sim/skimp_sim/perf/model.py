@@ -106,7 +106,7 @@ class _Machine:
         self.load_data = load_data = LoadData(config, reader, semaphores)
         self.load = LoadRequests(config, queues[IsaUnit.LOAD], reader, load_data)
         self.linear = Linear(config, queues[IsaUnit.WGT], reader, semaphores)
-        self.compute = Compute(config, queues[IsaUnit.COMPUTE], semaphores)
+        self.compute = Compute(config, queues[IsaUnit.ARRAY], semaphores)
         self.drain = Drain(config, queues[IsaUnit.DRAIN], semaphores)
         self.writer = Writer(config, memory)
         self.store = Store(config, queues[IsaUnit.STORE], self.writer, semaphores)
@@ -114,7 +114,7 @@ class _Machine:
         seq.units = {
             IsaUnit.LOAD: self.load,
             IsaUnit.WGT: self.linear,
-            IsaUnit.COMPUTE: self.compute,
+            IsaUnit.ARRAY: self.compute,
             IsaUnit.DRAIN: self.drain,
             IsaUnit.STORE: self.store,
         }

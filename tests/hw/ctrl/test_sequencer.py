@@ -307,7 +307,7 @@ def test_end_waits_for_a_full_queue():
     machine = Machine(program(*commands), durations=(40, 40))
     ended(machine, machine.run(2000))
     drains = [clock for clock, unit, _ in machine.issued if unit is Unit.DRAIN]
-    convs = [clock for clock, unit, _ in machine.issued if unit is Unit.COMPUTE]
+    convs = [clock for clock, unit, _ in machine.issued if unit is Unit.ARRAY]
     assert drains[-CONFIG.queue_depth - 3] < convs[0], "dispatch is not in order"
 
 
