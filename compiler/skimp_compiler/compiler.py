@@ -19,8 +19,10 @@ __all__ = ["compile_graph", "disassemble_program", "write_program"]
 _LIMIT = 1 << 30
 
 
-def compile_graph(graph: Graph, config: Config) -> Program:
+def compile_graph(graph: Graph, config: Config, *, fuse: bool = True) -> Program:
     """Return the program of a network for a configuration.
+
+    fuse: depthwise layers and their neighbours side by side (False: layer by layer).
 
     DRAM from address 0: weights, parameters and tables; commands; activations.
 
@@ -32,7 +34,7 @@ def compile_graph(graph: Graph, config: Config) -> Program:
     check_supported(graph)
     in_dram = set(graph.outputs)
     while True:
-        lowering = Lowering(graph, config, in_dram=in_dram)
+        lowering = Lowering(graph, config, in_dram=in_dram, fuse=fuse)
         for index in graph.inputs:
             lowering.host_tensor(index)
         lowering.run()

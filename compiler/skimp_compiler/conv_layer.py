@@ -1,39 +1,46 @@
 """Convolutions on the array: the commands of a tiling."""
 
-from skimp.config import Config
-from skimp.isa import LoadTarget, Opcode
-from skimp_compiler.conv_tiling import ConvSpec, ConvTiling, choose_tiling, tile_geometry
+from collections.abc import Iterator
+
+from skimp.config import CHAIN, Config
+from skimp.isa import LoadTarget, Opcode, Unit
+from skimp_compiler.conv_tiling import ConvSpec, choose_tiling, tile_geometry
 from skimp_compiler.drain_store import DrainStore
 from skimp_compiler.emitter import Emitter
 from skimp_compiler.geometry import TileGeometry
 from skimp_compiler.plane import load_tile
+from skimp_compiler.schedule import Task
 
-__all__ = ["emit_conv"]
+__all__ = ["ConvLayer"]
 
 
 def _ceil(a: int, b: int) -> int:
     return -(-a // b)
 
 
-def emit_conv(emitter: Emitter, config: Config, spec: ConvSpec) -> ConvTiling:
-    """Append the commands of a convolution and return its tiling.
+class ConvLayer:
+    """A convolution with its tiling.
+
+    Parameters
+    ----------
+    emitter : Emitter
+    config : Config
+    spec : ConvSpec
+    beside : bool
+        Other layers are under way at the same time: short tiles, and a part of the buffers.
 
     Raises
     ------
     DoesNotFit
         One window of one channel block is more than the ifmap buffer holds.
     """
-    spec = spec.reduced().flattened()
-    tiling = choose_tiling(spec, config)
-    _ConvEmitter(emitter, config, spec, tiling).run()
-    return tiling
 
+    unit = Unit.ARRAY
 
-class _ConvEmitter:
-    """State of one convolution's emission."""
-
-    def __init__(self, emitter: Emitter, config: Config, spec: ConvSpec, tiling: ConvTiling):
-        self.emitter, self.config, self.spec, self.tiling = emitter, config, spec, tiling
+    def __init__(self, emitter: Emitter, config: Config, spec: ConvSpec, *, beside: bool = False):
+        self.emitter, self.config = emitter, config
+        self.spec = spec = spec.reduced().flattened()
+        self.tiling = choose_tiling(spec, config, beside=beside)
         self.c_blocks = _ceil(spec.num_channels, config.in_channels)
         self.k_blocks = _ceil(spec.num_outputs, config.out_channels)
         self.taps = spec.window.r * spec.window.s
@@ -43,29 +50,77 @@ class _ConvEmitter:
         )
         self.wgt_words: dict[int, int] = {}
 
-    def run(self) -> None:
+    def tasks(self) -> Iterator[Task]:
+        """Emit tile by tile; each task is emitted when the next one is asked for."""
         tiling = self.tiling
         if tiling.kind == "streamed":
             for tile in self._tiles():
+                room = self._streamed_room(tile)
                 for k in range(self.k_blocks):
+                    yield self._task(tile, k, needs=self._input_part(tile), room=room)
                     self._psum_tile(tile, None, k, tile)
         elif tiling.kind == "turn":
             for tile in self._tiles():
-                base = self._load_tile(tile)
-                for k in range(self.k_blocks):
-                    self._all_psum_tiles(tile, base, k)
+                yield from self._all_blocks(tile, range(self.k_blocks))
         else:
+            ring = self.emitter.rings["wgt"]
             for first in range(0, self.k_blocks, tiling.group_blocks):
                 blocks = range(first, min(first + tiling.group_blocks, self.k_blocks))
-                word = self.emitter.rings["wgt"].place(len(blocks) * self.per_k)
                 self.wgt_words.clear()
+                self.wgt_base = None
                 for tile in self._tiles():
-                    base = self._load_tile(tile)
-                    for k in blocks:
-                        if k not in self.wgt_words:
-                            self.wgt_words[k] = word + (k - first) * self.per_k
-                            self._load_weights(k * self.per_k, self.per_k, self.wgt_words[k])
-                        self._all_psum_tiles(tile, base, k)
+                    yield from self._all_blocks(tile, blocks)
+                ring.release(self.wgt_base)
+        self.out.end()
+
+    def _all_blocks(self, tile, blocks) -> Iterator[Task]:
+        """An input tile for some output channel blocks."""
+        rings, tiling = self.emitter.rings, self.tiling
+        base = None
+        for k in blocks:
+            chunk = None
+            for psum_tile in self._psum_tiles(tile):
+                room, needs = [], ()
+                if base is None:
+                    room.append(("ifmap", self._geometry(tile).block_words * self.c_blocks))
+                    needs = self._input_part(tile)
+                if tiling.kind == "resident":
+                    if self.wgt_base is None:
+                        room.append(("wgt", len(blocks) * self.per_k))
+                elif not self._whole_chunks:
+                    room.append(("wgt", self._chunk_blocks))
+                elif chunk is None:
+                    room.append(("wgt", self.per_k))
+                yield self._task(psum_tile, k, needs=needs, room=room)
+                if base is None:
+                    base = self._load_tile(tile, keep=True)
+                if tiling.kind == "resident":
+                    self._resident_weights(k, blocks)
+                elif self._whole_chunks and chunk is None:
+                    chunk = rings["wgt"].place(self.per_k, keep=True)
+                    self._load_weights(k * self.per_k, self.per_k, chunk)
+                    self.wgt_words = {k: chunk}
+                self._psum_tile(psum_tile, base, k, tile)
+            rings["wgt"].release(chunk)
+        rings["ifmap"].release(base)
+
+    def _resident_weights(self, k: int, blocks: range) -> None:
+        """Load the weights of an output channel block, if they are not there."""
+        if self.wgt_base is None:
+            ring = self.emitter.rings["wgt"]
+            self.wgt_base = ring.place(len(blocks) * self.per_k, keep=True)
+        if k not in self.wgt_words:
+            self.wgt_words[k] = self.wgt_base + (k - blocks[0]) * self.per_k
+            self._load_weights(k * self.per_k, self.per_k, self.wgt_words[k])
+
+    def _task(self, psum_tile, k: int, *, needs, room) -> Task:
+        _, _, rows, cols = psum_tile
+        groups = max(_ceil(rows * cols, self.config.pixels), CHAIN)
+        return Task(
+            clocks=self.per_k * groups,
+            needs=needs + self.out.needs(**self._output_part(psum_tile, k)),
+            room=(*room, *self.out.room(k)),
+        )
 
     def _tiles(self):
         """Yield (y0, x0, rows, cols) of input tiles in output pixels."""
@@ -75,26 +130,59 @@ class _ConvEmitter:
                 rows = min(tiling.rows, out.height - y0)
                 yield y0, x0, rows, min(tiling.cols, out.width - x0)
 
+    def _psum_tiles(self, tile):
+        """Yield the psum tiles of an input tile, as `_tiles` does."""
+        y0, x0, rows, cols = tile
+        tiling = self.tiling
+        for dy in range(0, rows, tiling.psum_rows):
+            for dx in range(0, cols, tiling.psum_cols):
+                size = min(tiling.psum_rows, rows - dy), min(tiling.psum_cols, cols - dx)
+                yield y0 + dy, x0 + dx, *size
+
     def _geometry(self, tile) -> TileGeometry:
         _, _, rows, cols = tile
         return tile_geometry(self.spec, self.config, rows, cols, min(cols, self.tiling.psum_cols))
 
-    def _load_tile(self, tile, block0: int = 0, num_blocks: int | None = None) -> int:
-        """Load the input of a tile and return the flat word where it lies."""
+    def _origin(self, tile) -> dict:
+        """Row and column of the input where a tile begins."""
         spec = self.spec
-        y0, x0, _, _ = tile
+        return {
+            "y0": tile[0] * spec.window.stride_h - spec.pad_top,
+            "x0": tile[1] * spec.window.stride_w - spec.pad_left,
+            "halve": spec.halve,
+        }
+
+    def _input_part(self, tile) -> tuple:
+        """What the loads of a tile read."""
+        part = self.spec.input.part(
+            self._geometry(tile), block0=0, num_blocks=self.c_blocks, **self._origin(tile)
+        )
+        return (part,)
+
+    def _output_part(self, psum_tile, k: int) -> dict:
+        """Rectangle and channel blocks of the output."""
+        y0, x0, rows, cols = psum_tile
+        per_word = self.config.ofmap_blocks
+        return {
+            "y0": y0,
+            "x0": x0,
+            "rows": rows,
+            "cols": cols,
+            "block0": k * per_word,
+            "num_blocks": min(per_word, self.spec.output.num_blocks - k * per_word),
+        }
+
+    def _load_tile(self, tile, block0: int = 0, num_blocks: int | None = None, keep=False) -> int:
+        """Load the input of a tile and return the flat word where it lies."""
         return load_tile(
             self.emitter,
-            spec.input,
+            self.spec.input,
             self._geometry(tile),
             block0=block0,
             num_blocks=self.c_blocks if num_blocks is None else num_blocks,
-            p0=y0,
-            q0=x0,
-            pad_top=spec.pad_top,
-            pad_left=spec.pad_left,
-            fill=spec.in_zp,
-            halve=spec.halve,
+            **self._origin(tile),
+            fill=self.spec.in_zp,
+            keep=keep,
         )
 
     def _load_weights(self, first_block: int, num_blocks: int, word: int) -> None:
@@ -114,23 +202,22 @@ class _ConvEmitter:
         self._load_weights(first, num_c * taps, word)
         return word
 
-    def _all_psum_tiles(self, tile, ifmap_base: int, k: int) -> None:
-        """All psum tiles of an input tile for one output channel block."""
-        y0, x0, rows, cols = tile
-        tiling = self.tiling
-        if tiling.kind == "turn" and self._whole_chunks:
-            self.wgt_words = {k: self._load_chunk(k, 0, self.c_blocks, 0, 0, self.taps)}
-        for dy in range(0, rows, tiling.psum_rows):
-            for dx in range(0, cols, tiling.psum_cols):
-                size = min(tiling.psum_rows, rows - dy), min(tiling.psum_cols, cols - dx)
-                self._psum_tile((y0 + dy, x0 + dx, *size), ifmap_base, k, tile)
-
     @property
     def _whole_chunks(self) -> bool:
         """A chunk is all the weights of an output channel block."""
         tiling, window = self.tiling, self.spec.window
         chunk = tiling.chunk_blocks, tiling.chunk_r, tiling.chunk_s
         return tiling.kind != "streamed" and chunk == (self.c_blocks, window.r, window.s)
+
+    @property
+    def _chunk_blocks(self) -> int:
+        """Weight blocks of the largest chunk."""
+        tiling = self.tiling
+        return tiling.chunk_blocks * tiling.chunk_r * tiling.chunk_s
+
+    def _streamed_room(self, tile) -> tuple:
+        words = self._geometry(tile).block_words * self.tiling.chunk_blocks
+        return ("ifmap", words), ("wgt", self._chunk_blocks)
 
     def _kernel_parts(self):
         """Yield (r0, num_r, s0, num_s): the kernel, or the parts that come by themselves."""
@@ -195,14 +282,4 @@ class _ConvEmitter:
                     co_valid=num_k,
                 )
                 first = False
-        blocks_per_word = config.ofmap_blocks
-        self.out.end_tile(
-            param_block=k,
-            num_pixels=rows * cols,
-            y0=y0,
-            x0=x0,
-            rows=rows,
-            cols=cols,
-            block0=k * blocks_per_word,
-            num_blocks=min(blocks_per_word, spec.output.num_blocks - k * blocks_per_word),
-        )
+        self.out.end_tile(param_block=k, **self._output_part(psum_tile, k))

@@ -129,8 +129,11 @@ def tile_geometry(spec: ConvSpec, config: Config, rows, cols, psum_cols) -> Tile
     )
 
 
-def choose_tiling(spec: ConvSpec, config: Config) -> ConvTiling:
+def choose_tiling(spec: ConvSpec, config: Config, *, beside: bool = False) -> ConvTiling:
     """Return the tiling that should take the fewest clocks, among those tried.
+
+    beside: other layers are under way at the same time, so a tile of the input serves one psum
+    tile, and takes a part of the buffers, where that is possible.
 
     Raises
     ------
@@ -138,7 +141,10 @@ def choose_tiling(spec: ConvSpec, config: Config) -> ConvTiling:
         One window of one channel block is more than the ifmap buffer holds.
     """
     best = None
-    for tiling in _candidates(spec, config):
+    candidates = list(_candidates(spec, config))
+    if beside:
+        candidates = [t for t in candidates if _leaves_room(spec, config, t)] or candidates
+    for tiling in candidates:
         cost = _cost(spec, config, tiling)
         if best is None or cost < best[0]:
             best = (cost, tiling)
@@ -149,6 +155,20 @@ def choose_tiling(spec: ConvSpec, config: Config) -> ConvTiling:
             f"{config.name} ({config.pixels * config.ifmap_depth} words): raise ifmap_depth"
         )
     return best[1]
+
+
+def _leaves_room(spec: ConvSpec, config: Config, tiling: ConvTiling) -> bool:
+    """Whether layers beside this one find room in the buffers, and tiles of its output early."""
+    geometry = tile_geometry(spec, config, tiling.rows, tiling.cols, tiling.psum_cols)
+    c_blocks = _ceil(spec.num_channels, config.in_channels)
+    per_k = c_blocks * spec.window.r * spec.window.s
+    weights = per_k * (tiling.group_blocks if tiling.kind == "resident" else 1)
+    return (
+        tiling.kind != "streamed"
+        and (tiling.rows, tiling.cols) == (tiling.psum_rows, tiling.psum_cols)
+        and 3 * c_blocks * geometry.block_words <= config.pixels * config.ifmap_depth
+        and 2 * weights <= config.wgt_depth
+    )
 
 
 def _candidates(spec: ConvSpec, config: Config):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from skimp.config import Config
-from skimp.isa import TABLE_ENTRIES, LoadTarget, Opcode, Rounding
+from skimp.isa import TABLE_ENTRIES, LoadTarget, Opcode, Rounding, Unit
 from skimp_compiler.emitter import Command, Emitter
 from skimp_compiler.plane import Planes
 
@@ -66,6 +66,8 @@ class DrainStore:
     requant : Requant
     output : Planes
     second : SecondStage or None
+    unit : Unit
+        Whose psums: ARRAY or DEPTHWISE.
     """
 
     def __init__(
@@ -76,32 +78,51 @@ class DrainStore:
         requant: Requant,
         output: Planes,
         second: SecondStage | None = None,
+        unit: Unit = Unit.ARRAY,
     ):
         self._emitter = emitter
         self._config = config
         self._requant = requant
         self._output = output
         self._second = second
+        self._unit = unit
+        self._memory = "dw_psum" if unit is Unit.DEPTHWISE else "psum"
         # All parameters at once where they fit half of the memory (the next layer's fit beside
         # them), else parts in turn.
         self._param_part = min(requant.num_params, max(1, config.param_depth // 2))
         self._param_chunk: int | None = None
-        self._param_base = 0
+        self._param_base: int | None = None
         self._slot = 0
-        self._has_tables = False
+        output.region.expect(output.plane_words)
 
     def begin_tile(self) -> int:
         """Return the psum slot to fill."""
-        self._slot = self._emitter.rings["psum"].place(1)
+        self._slot = self._emitter.rings[self._memory].place(1)
         return self._slot
 
-    def psum_words(self, num_pixels: int) -> tuple[str, int, int]:
-        """What compute commands of the present tile write."""
-        start = self._slot * self._config.tile_pixels
-        return "psum", start, start + num_pixels
+    def psum_words(self, num_pixels: int, row: int = 0) -> tuple[str, int, int]:
+        """What compute commands of the present tile write, in one of the rows side by side."""
+        if self._unit is Unit.DEPTHWISE:
+            start = (self._slot * self._config.dw_rows + row) * self._config.dw_tile_pixels
+        else:
+            start = self._slot * self._config.tile_pixels
+        return self._memory, start, start + num_pixels
+
+    def room(self, param_block: int) -> tuple:
+        """Memory that the parameters of a tile take, as of a Task."""
+        chunk = param_block // self._param_part
+        if chunk == self._param_chunk:
+            return ()
+        return (("param", self._chunk_words(chunk), self._param_base),)
+
+    def needs(self, **rectangle) -> tuple:
+        """Part of an activation that the second stage of a tile loads."""
+        if self._second is None or self._second.residual is None:
+            return ()
+        return (self._second.residual.residual_part(**rectangle),)
 
     def end_tile(
-        self, *, param_block, num_pixels, y0, x0, rows, cols, block0, num_blocks
+        self, *, param_block, y0, x0, rows, cols, block0, num_blocks, row=0, row_step=1
     ) -> Command:
         """Drain the tile that was just computed and store it; return the store.
 
@@ -109,29 +130,38 @@ class DrainStore:
         ----------
         param_block : int
             Parameter word.
-        num_pixels : int
-            rows * cols.
         y0, x0, rows, cols : int
             Rectangle of the output.
         block0, num_blocks : int
             Channel blocks of the output.
+        row, row_step : int
+            Which of the rows side by side these are; output rows from one to the next.
         """
         requant, emitter = self._requant, self._emitter
+        num_pixels = rows * cols
         self._need_params(param_block)
         word = self._param_base + param_block % self._param_part
         base = emitter.rings["ofmap"].place(num_pixels)
         ofmap = ("ofmap", base, base + num_pixels)
-        reads = [self.psum_words(num_pixels), ("param", word, word + 1)]
+        reads = [self.psum_words(num_pixels, row), ("param", word, word + 1)]
+        where = {
+            "block0": block0, "num_blocks": num_blocks, "y0": y0, "x0": x0, "rows": rows,
+            "cols": cols,
+        }  # fmt: skip
         extra = {}
+        if self._unit is Unit.DEPTHWISE:
+            extra |= {"dw": 1, "dw_row": row}
+        steps = self._config.drain_pixels
         if self._second is not None:
-            extra = self._second_stage(
-                reads, num_pixels, y0=y0, x0=x0, rows=rows, cols=cols, block0=block0,
-                num_blocks=num_blocks,
-            )  # fmt: skip
+            assert row_step == 1
+            extra |= self._second_stage(reads, num_pixels, where)
+            steps = 1
         emitter.add(
             Opcode.DRAIN,
             reads=reads,
             writes=[ofmap],
+            # Before anything is stored where an activation was, that one is loaded.
+            after=self._output.region.older_loads,
             num_pixels=num_pixels,
             ofmap_base=base,
             param_block=word,
@@ -142,25 +172,23 @@ class DrainStore:
             act_max=requant.act_max,
             **extra,
         )
+        clock = emitter.timeline.drain(self._unit, -(-num_pixels // steps))
+        self._output.filled(clock, **where, row_step=row_step)
         return emitter.add(
             Opcode.STORE,
             reads=[ofmap],
-            **self._output.store(
-                block0=block0,
-                num_blocks=num_blocks,
-                y0=y0,
-                x0=x0,
-                rows=rows,
-                cols=cols,
-                ofmap_base=base,
-            ),
+            **self._output.store(**where, row_step=row_step, ofmap_base=base),
         )
 
-    def _second_stage(self, reads, num_pixels, **rectangle) -> dict:
+    def end(self) -> None:
+        """Behind the last tile: let the memory of the parameters go."""
+        self._emitter.rings["param"].release(self._param_base)
+
+    def _second_stage(self, reads, num_pixels, where) -> dict:
         """Load what the second stage needs; return its fields of DRAIN."""
         second, emitter = self._second, self._emitter
-        if not self._has_tables:
-            self._has_tables = True
+        if emitter.table_owner is not self:
+            emitter.table_owner = self
             emitter.load_linear(
                 LoadTarget.TABLE,
                 dram_addr=second.tables_addr,
@@ -180,26 +208,30 @@ class DrainStore:
         if second.residual is not None:
             base = emitter.rings["residual"].place(num_pixels)
             words = ("residual", base, base + num_pixels)
-            load = second.residual.load_residual(pixel_base=base, **rectangle)
+            load = second.residual.load_residual(pixel_base=base, **where)
             emitter.add(Opcode.LOAD_RESIDUAL, writes=[words], **load)
             reads.append(words)
             fields |= {"residual": 1, "residual_base": base}
         return fields
+
+    def _chunk_words(self, chunk: int) -> int:
+        return min(self._param_part, self._requant.num_params - chunk * self._param_part)
 
     def _need_params(self, param_block: int) -> None:
         """Load the part of the parameter words that holds `param_block`."""
         chunk = param_block // self._param_part
         if chunk == self._param_chunk:
             return
+        ring = self._emitter.rings["param"]
+        ring.release(self._param_base)
         self._param_chunk = chunk
-        first = chunk * self._param_part
-        words = min(self._param_part, self._requant.num_params - first)
-        base = self._param_base = self._emitter.rings["param"].place(words)
+        words = self._chunk_words(chunk)
+        self._param_base = ring.place(words, keep=True)
         word_bytes = self._config.param_block_beats * self._config.bus_bytes
         self._emitter.load_linear(
             LoadTarget.PARAM,
-            dram_addr=self._requant.params_addr + first * word_bytes,
-            word=base,
+            dram_addr=self._requant.params_addr + chunk * self._param_part * word_bytes,
+            word=self._param_base,
             num_words=words,
             word_bytes=word_bytes,
         )

@@ -16,6 +16,7 @@ from skimp.isa import (
     Unit,
     assemble,
 )
+from skimp_compiler.timeline import Timeline
 
 __all__ = ["ACTIVATION_BASE", "Command", "Emitter", "Ring"]
 
@@ -78,16 +79,42 @@ class Ring:
         self.size = size
         self._align = align
         self._next = 0
+        self._kept: dict[int, int] = {}  # start -> word behind the last
 
-    def place(self, words: int) -> int:
-        """Return where `words` words go; they may lie where older contents were."""
-        if words > self.size:
+    def _find(self, words: int, own: int | None = None) -> int | None:
+        """First place from the next word on, else from the start, that touches nothing kept."""
+        for start in (self._next, 0):
+            for low, high in sorted(self._kept.items()):
+                if low == own:
+                    continue
+                if start + words <= low:
+                    break
+                if start < high:
+                    start = -(-high // self._align) * self._align
+            if start + words <= self.size:
+                return start
+        return None
+
+    def fits(self, words: int, own: int | None = None) -> bool:
+        """Whether `place` finds room beside what is kept, if `own` is released before."""
+        return self._find(words, own) is not None
+
+    def place(self, words: int, *, keep: bool = False) -> int:
+        """Return where `words` words go; they may lie where older contents were.
+
+        keep: nothing else is placed there until `release`.
+        """
+        start = self._find(words)
+        if start is None:
             raise AssertionError(f"{words} words in a memory of {self.size}")
-        if self._next + words > self.size:
-            self._next = 0
-        start = self._next
         self._next = -(-(start + words) // self._align) * self._align
+        if keep and words:
+            self._kept[start] = start + words
         return start
+
+    def release(self, start: int | None) -> None:
+        """Let others have a place that was kept."""
+        self._kept.pop(start, None)
 
 
 class Emitter:
@@ -118,17 +145,23 @@ class Emitter:
         self.rings = {
             "ifmap": Ring(config.pixels * config.ifmap_depth),
             "wgt": Ring(config.wgt_depth),
-            "dw_wgt": Ring(config.dw_wgt_depth, align=config.bus_words),
+            "dw_ifmap": Ring(config.pixels * config.dw_ifmap_depth),
+            "dw_wgt": Ring(config.dw_wgt_depth, align=max(1, config.dw_wgt_beat_words)),
             "param": Ring(config.param_depth),
             "ofmap": Ring(config.ofmap_depth, align=8),
             "residual": Ring(config.ofmap_depth, align=8),
             "psum": Ring(config.psum_slots),
+            "dw_psum": Ring(config.dw_psum_slots),
         }
+        self.timeline = Timeline(config)
+        self.table_owner = None  # who loaded the tables that are there
 
     def __len__(self) -> int:
         return len(self._commands)
 
-    def add(self, opcode: Opcode, *, reads=(), writes=(), loads=None, stores=None, **fields):
+    def add(
+        self, opcode: Opcode, *, reads=(), writes=(), loads=None, stores=None, after=(), **fields
+    ):
         """Append a command.
 
         Parameters
@@ -139,11 +172,13 @@ class Emitter:
         loads, stores : (Region, int, int, int, int) or None
             Part of an activation that is read from or written to DRAM or activation store: first
             channel block, number of blocks, first pixel and pixel behind the last.
+        after : iterable of Command
+            Commands that must be complete before.
         **fields : int
             Fields of the command.
         """
         unit = COMMANDS[opcode].unit
-        needed: list[Command] = []
+        needed = [command for command in after if command.owner is self]
         for writing, accesses in ((False, reads), (True, writes)):
             for memory, low, high in accesses:
                 needed += self._conflicts(memory, low, high, unit, writing)

@@ -12,6 +12,7 @@ from skimp_compiler.graph import Graph, ModelError, Op
 from skimp_compiler.lower_depthwise import DepthwiseLayers
 from skimp_compiler.lower_parts import IDENTITY_PERM, MAX_PAD, OnHost
 from skimp_compiler.program import Layer
+from skimp_compiler.schedule import LayerWork, Schedule
 from skimp_sim.golden.params import pool_window
 
 __all__ = ["Lowering"]
@@ -26,6 +27,8 @@ class Lowering(DepthwiseLayers):
     config : Config
     in_dram : set of int
         Activations (roots of views) that have to lie in DRAM.
+    fuse : bool
+        Depthwise layers and their neighbours are emitted side by side, tile by tile.
 
     Attributes
     ----------
@@ -33,11 +36,13 @@ class Lowering(DepthwiseLayers):
         Activations that the host reads or writes, but which were put on the chip.
     layers : list of Layer
     segments : list of (Emitter, list of layer ids) or Layer
-        Device steps and host layers in order.
+        Device steps and host layers in order; layers in the order in which they end.
     """
 
-    def __init__(self, graph: Graph, config: Config, *, in_dram=frozenset()):
+    def __init__(self, graph: Graph, config: Config, *, in_dram=frozenset(), fuse=True):
         super().__init__(graph, config, in_dram=in_dram)
+        self._fuse_layers = fuse
+        self._schedule: Schedule | None = None
         self.layers: list[Layer] = []
         self.segments: list = []
         self._done: set[int] = set()
@@ -51,15 +56,56 @@ class Lowering(DepthwiseLayers):
             Where a layer fits neither hardware nor host.
         """
         for op in self.graph.ops:
-            self.release_unused(op.index)
+            self._op_index = op.index
             if op.index not in self._done:
                 self._lower(op)
+        self._finish()
         for index in self.graph.outputs:
             # Perhaps a view of something that was put on the chip.
             if self._describable(index):
                 root = self.layouts[index].root
                 if root in self.places and self.places[root].on_chip:
                     self.wanted_in_dram.add(root)
+
+    def _in_group(self, op: Op) -> bool:
+        """Depthwise, or an array layer right before or behind one: these go side by side."""
+        if not self._fuse_layers or op.kind not in ("conv", "depthwise"):
+            return False
+        around = list(self.graph.consumers(op.outputs[0]))
+        before = self._folded.get(op.inputs[0])
+        producer = self.graph.producer(op.inputs[0] if before is None else before.inputs[0])
+        around += [op] if producer is None else [op, producer]
+        for user in list(around):
+            if user.kind == "pad":
+                around += self.graph.consumers(user.outputs[0])
+        return any(one.kind == "depthwise" for one in around)
+
+    def _finish(self) -> None:
+        """Emit what is left of the layers under way."""
+        if self._schedule is not None:
+            self._schedule.finish()
+        self._release()
+
+    def _make_room(self) -> bool:
+        if self._schedule is None or not self._schedule.active:
+            return False
+        self._schedule.finish_first()
+        self._release()
+        return True
+
+    def _release(self) -> None:
+        """Give back what neither layers under way nor later ones read."""
+        active = self._schedule.active if self._schedule is not None else []
+        self.release_unused(min((self._op_index, *(work.op_index for work in active))))
+
+    def _tasks(self, op: Op):
+        try:
+            yield from self._layer.tasks()
+        except CommandError as error:
+            raise ModelError(
+                f"{self.graph.name}: {self.graph.op_name(op)}: too large for a command field "
+                f"({error})"
+            ) from error
 
     def _need_int8(self, op: Op) -> None:
         for index in (op.inputs[0], *op.outputs):
@@ -77,17 +123,19 @@ class Lowering(DepthwiseLayers):
         if op.kind == "pad" and self._try_fold_pad(op):
             return
         lower = getattr(self, f"_lower_{op.kind}", None)
+        self._beside = self._in_group(op)
+        if not self._beside:
+            self._finish()
         emitter = None
         try:
             if lower is None:
                 raise OnHost(f"the hardware has no {op.kind}; the golden model's code runs it")
             self._need_int8(op)
             emitter, ids = self._segment()
-            mark = len(emitter)
+            self._release()
             unit, reason = lower(op, emitter)
         except (OnHost, DoesNotFit) as why:
-            if emitter is not None and len(emitter) != mark:
-                raise AssertionError("a layer was emitted in part") from why
+            self._finish()
             if emitter is not None and not ids:
                 self.segments.pop()
             self._unfold(op)
@@ -96,20 +144,24 @@ class Lowering(DepthwiseLayers):
                 if index >= 0:
                     self.host_tensor(index)
             return
-        except CommandError as error:
-            raise ModelError(
-                f"{graph.name}: {graph.op_name(op)}: too large for a command field ({error})"
-            ) from error
-        layer = self._note(op, unit, reason)
-        ids.append(layer.layer_id)
-        emitter.end_layer(layer.layer_id, self._record(layer))
+        layers = [self._note(op, unit, reason)]
         if self._fused is not None:
             fused, self._fused = self._fused, None
             self._done.add(fused.index)
-            reason = f"on the way out of {layer.name}: a second requantisation, by tables"
-            follower = self._note(fused, "post", reason, fused_with=layer.layer_id)
-            ids.append(follower.layer_id)
-            emitter.end_layer(follower.layer_id, self._record(follower))
+            reason = f"on the way out of {layers[0].name}: a second requantisation, by tables"
+            layers.append(self._note(fused, "post", reason, fused_with=layers[0].layer_id))
+
+        def on_end():
+            for layer in layers:
+                ids.append(layer.layer_id)
+                emitter.end_layer(layer.layer_id, self._record(layer))
+
+        work = LayerWork(
+            unit=self._layer.unit, tasks=self._tasks(op), op_index=op.index, on_end=on_end
+        )
+        self._schedule.begin(work)
+        if not self._beside:
+            self._schedule.finish()
 
     def _record(self, layer: Layer) -> int:
         return self.records + RECORD_BYTES * layer.layer_id
@@ -130,7 +182,9 @@ class Lowering(DepthwiseLayers):
 
     def _segment(self):
         if not self.segments or isinstance(self.segments[-1], Layer):
-            self.segments.append((Emitter(self.config), []))
+            emitter = Emitter(self.config)
+            self._schedule = Schedule(emitter)
+            self.segments.append((emitter, []))
         return self.segments[-1]
 
     def _note(self, op: Op, unit: str, reason: str, fused_with: int | None = None) -> Layer:

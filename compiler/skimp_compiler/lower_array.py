@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from skimp_compiler.conv_layer import emit_conv
+from skimp_compiler.conv_layer import ConvLayer
 from skimp_compiler.conv_tiling import ConvSpec
 from skimp_compiler.emitter import Emitter
 from skimp_compiler.geometry import Window
@@ -78,7 +78,7 @@ class ArrayLayers(ElementwiseLayers):
             requant=requant,
             second=second,
         )
-        emit_conv(emitter, self.config, spec)
+        self._layer = ConvLayer(emitter, self.config, spec, beside=self._beside)
 
     def _fold_weights(self, index: int, weights, window: Window, left: int):
         """Weights and window over an input whose kernel columns the host folds into channels."""

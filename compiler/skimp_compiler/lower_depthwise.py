@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from skimp.isa import Rounding
-from skimp_compiler.depthwise_layer import DepthwiseSpec, Region, emit_depthwise
+from skimp_compiler.depthwise_layer import DepthwiseLayer, DepthwiseSpec, Region
 from skimp_compiler.emitter import Emitter
 from skimp_compiler.geometry import Window
 from skimp_compiler.graph import ModelError, Op
@@ -55,7 +55,7 @@ class DepthwiseLayers(ArrayLayers):
         wgt_addr = self.constants.constant(
             pack_depthwise(weights, self.config), f"weights {self.graph.op_name(op)}"
         )
-        requant = self._conv_requant(op, lanes=self.config.in_channels)
+        requant = self._conv_requant(op, lanes=self.config.out_channels)
         self._emit_depthwise(
             op,
             emitter,
@@ -93,7 +93,7 @@ class DepthwiseLayers(ArrayLayers):
             for y0, rows in _runs(counts_y)
             for x0, cols in _runs(counts_x)
         )
-        lanes = self.config.in_channels
+        lanes = self.config.out_channels
         divisions = [exact_division(n) for n in counts]
         ofmap = self.graph.tensors[op.outputs[0]]
         requant = self._requant(
@@ -166,7 +166,7 @@ class DepthwiseLayers(ArrayLayers):
             perm=layout.perm,
         )
         self.layouts.set(op.outputs[0], out)
-        lanes = self.config.in_channels
+        lanes = self.config.out_channels
         requant = self._requant(
             op,
             np.zeros(lanes),
@@ -284,7 +284,7 @@ class DepthwiseLayers(ArrayLayers):
             regions=regions,
             second=second,
         )
-        emit_depthwise(emitter, self.config, spec)
+        self._layer = DepthwiseLayer(emitter, self.config, spec)
 
 
 def _dense(weights: np.ndarray, channels: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from skimp.isa import MAX_SHIFT, MIN_SHIFT, TABLE_ENTRIES
-from skimp_compiler.depthwise_layer import DepthwiseSpec, Region, emit_depthwise
+from skimp_compiler.depthwise_layer import DepthwiseLayer, DepthwiseSpec, Region
 from skimp_compiler.drain_store import SecondStage
 from skimp_compiler.emitter import Emitter
 from skimp_compiler.geometry import Window
@@ -125,7 +125,7 @@ class ElementwiseLayers(LoweringParts):
         output = self._planes(op.outputs[0]).flat()
         if stage.residual is not None:
             stage = replace(stage, residual=stage.residual.flat())
-        emit_depthwise(
+        self._layer = DepthwiseLayer(
             emitter,
             self.config,
             DepthwiseSpec(

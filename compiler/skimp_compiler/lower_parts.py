@@ -6,6 +6,8 @@ import numpy as np
 
 from skimp.config import Config
 from skimp.isa import CHIP_BASE, MAX_SHIFT, MIN_SHIFT, RECORD_BYTES, Rounding
+from skimp_compiler.conv_layer import ConvLayer
+from skimp_compiler.depthwise_layer import DepthwiseLayer
 from skimp_compiler.drain_store import Requant
 from skimp_compiler.emitter import ACTIVATION_BASE
 from skimp_compiler.geometry import Window
@@ -44,6 +46,8 @@ class LoweringParts:
     """
 
     def __init__(self, graph: Graph, config: Config, *, in_dram=frozenset()):
+        self._layer: ConvLayer | DepthwiseLayer | None = None  # what an operator became
+        self._beside = False  # it is emitted beside its neighbours
         self.graph = graph
         self.config = config
         self.constants = MemoryMap()
@@ -100,6 +104,8 @@ class LoweringParts:
         address = None
         if made_here and root not in self._in_dram:
             address = self._chip.reserve(place.size_bytes)
+            while address is None and self._make_room():
+                address = self._chip.reserve(place.size_bytes)
         if address is not None:
             low, high = address, address + place.size_bytes
             for entry in self._once_there:
@@ -114,6 +120,10 @@ class LoweringParts:
         if address >= CHIP_BASE:
             self._once_there.append((low, high, region))
         self._addresses[root], self._regions[root] = address, region
+
+    def _make_room(self) -> bool:
+        """Give places back that layers under way still need; False: there are none."""
+        raise NotImplementedError
 
     def release_unused(self, op_index: int) -> None:
         """Give back what no operator from this one on reads."""
@@ -213,7 +223,7 @@ class LoweringParts:
         )
 
     def _requant_lanes(self, op, mult, shift, *, out_zp, act) -> Requant:
-        lanes = self.config.in_channels
+        lanes = self.config.out_channels
         return self._requant(
             op,
             np.zeros(lanes),

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from skimp.isa import Opcode
 from skimp_compiler.emitter import Emitter
 from skimp_compiler.geometry import TileGeometry
@@ -142,19 +144,43 @@ class Planes:
             }
         return {"seg_words": num_blocks * rows * cols, "seg_count": 1, "dma_blocks": 1}
 
-    def store(self, *, block0, num_blocks, y0, x0, rows, cols, ofmap_base) -> dict:
-        """Fields of STORE, with `stores`, for a rectangle of output pixels in some planes."""
-        whole_rows = cols == self.row_words or rows == 1
+    def store(self, *, block0, num_blocks, y0, x0, rows, cols, ofmap_base, row_step=1) -> dict:
+        """Fields of STORE, with `stores`, for a rectangle of output pixels in some planes.
+
+        row_step: the rows are y0, y0 + row_step and so on.
+        """
+        whole_rows = cols * row_step == self.row_words or rows == 1
         return {
             "dram_addr": self.pixel_address(block0, y0, x0),
             "seg_words": rows * cols if whole_rows else cols,
             "seg_count": 1 if whole_rows else rows,
-            "seg_stride": self.row_words * self.word_bytes,
+            "seg_stride": row_step * self.row_words * self.word_bytes,
             "block_stride": self.plane_bytes,
             "num_blocks": num_blocks,
             "ofmap_base": ofmap_base,
-            "stores": self._part(block0, num_blocks, y0, x0, rows, cols),
+            "stores": self._part(block0, num_blocks, y0, x0, row_step * (rows - 1) + 1, cols),
         }
+
+    def filled(self, clock, *, block0, num_blocks, y0, x0, rows, cols, row_step=1) -> None:
+        """Note when a rectangle that was stored can be loaded."""
+        lines = y0 + row_step * np.arange(rows)
+        pixels = lines[:, None] * self.row_words + np.arange(x0, x0 + cols)
+        self.region.filled(clock, block0, num_blocks, pixels.reshape(-1))
+
+    def part(self, geometry: TileGeometry, *, block0, num_blocks, y0, x0, halve=False) -> tuple:
+        """What `load` reads, as the emitter's `loads`; empty where all is padding."""
+        step = 2 if halve else 1
+        top, _, rows = _clip(y0, geometry.in_rows, self.height)
+        left, _, cols = _clip(x0, geometry.in_cols, -(-self.width // step))
+        if halve:
+            cols = min(2 * cols, self.width - 2 * x0)
+        if not (rows and cols):
+            return ()
+        return self._part(block0, num_blocks, y0 + top, step * (x0 + left), rows, cols)
+
+    def residual_part(self, *, block0, num_blocks, y0, x0, rows, cols) -> tuple:
+        """What `load_residual` reads."""
+        return self._part(block0, num_blocks, y0, x0, rows, cols)
 
 
 def load_tile(
@@ -164,30 +190,45 @@ def load_tile(
     *,
     block0,
     num_blocks,
-    p0,
-    q0,
-    pad_top,
-    pad_left,
+    y0,
+    x0,
     fill,
     halve=False,
+    keep=False,
+    memory="ifmap",
+    parts=1,
 ) -> int:
-    """Load the padded input of the output pixels from row p0, column q0 on.
+    """Load a padded tile of the input, from row y0, column x0 on.
 
-    Returns the flat word of the ifmap buffer where it begins.
+    Parameters
+    ----------
+    keep : bool
+        Until the ring's `release`.
+    memory : str
+        "ifmap" or "dw_ifmap".
+    parts : int
+        Channel blocks of a word of that memory.
+
+    Returns the flat word where it begins.
     """
-    words = geometry.block_words * num_blocks
-    base = emitter.rings["ifmap"].place(words)
+    words = geometry.block_words * -(-num_blocks // parts)
+    base = emitter.rings[memory].place(words, keep=keep)
     load = planes.load(
         geometry,
         block0=block0,
         num_blocks=num_blocks,
-        y0=p0 * geometry.window.stride_h - pad_top,
-        x0=q0 * geometry.window.stride_w - pad_left,
+        y0=y0,
+        x0=x0,
         base=base,
         fill=fill,
         halve=halve,
     )
-    emitter.add(Opcode.LOAD_IFMAP, writes=[("ifmap", base, base + words)], **load)
+    emitter.add(
+        Opcode.LOAD_IFMAP,
+        writes=[(memory, base, base + words)],
+        dw=int(memory == "dw_ifmap"),
+        **load,
+    )
     return base
 
 

@@ -1,5 +1,7 @@
 """Bytes of an activation in DRAM or in the activation store: which store wrote what."""
 
+import numpy as np
+
 from skimp.isa import Unit
 
 __all__ = ["Region"]
@@ -19,15 +21,31 @@ class Region:
         # Per channel block: (first pixel, pixel behind the last, store), in program order.
         self._stores: list[list[tuple]] = [[] for _ in range(num_blocks)]
         self._last_load = None
-        self._older = [region._last_load for region in older if region._last_load is not None]
+        self.older_loads = [r._last_load for r in older if r._last_load is not None]
+        """Loads of what lay here before: they must be over before anything is stored."""
+        self._available: np.ndarray | None = None
+
+    def expect(self, num_pixels: int) -> None:
+        """From now on, pixels are there once `filled` says so."""
+        self._available = np.full((len(self._stores), num_pixels), np.inf)
+
+    def filled(self, clock: float, block0: int, num_blocks: int, pixels) -> None:
+        """Note when pixels (an index of the flat plane) of some blocks can be loaded."""
+        if self._available is not None:
+            self._available[block0 : block0 + num_blocks, pixels] = clock
+
+    def ready(self, block0: int, num_blocks: int, first: int, behind: int) -> float:
+        """Clock from which pixels [first, behind) of some blocks are there; inf: not known yet."""
+        if self._available is None:
+            return 0
+        return self._available[block0 : block0 + num_blocks, first:behind].max(initial=0)
 
     def store(self, command, block0: int, num_blocks: int, first: int, behind: int) -> str | None:
         """Note a store of pixels [first, behind) of some blocks.
 
-        Returns what is wrong, or None: loads of what lay here before must be over. They are, for
-        whatever is stored was computed behind all that was computed from them.
+        Returns what is wrong, or None: loads of what lay here before must be over.
         """
-        for load in self._older:
+        for load in self.older_loads:
             if load.owner is command.owner and (command.clock[Unit.LOAD] < load.clock[Unit.LOAD]):
                 return "an activation would be overwritten while it is still read"
         for block in range(block0, min(block0 + num_blocks, len(self._stores))):

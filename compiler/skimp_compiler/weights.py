@@ -23,13 +23,13 @@ def pack_conv(weights: np.ndarray, config: Config) -> np.ndarray:
 
 
 def pack_depthwise(weights: np.ndarray, config: Config) -> np.ndarray:
-    """Return int8 [c block, taps up to whole beats, in_channels] of weights [1, R, S, C]."""
+    """Return int8 [word, taps up to whole beats, out_channels] of weights [1, R, S, C]."""
     _, r, s, c = weights.shape
-    ci, words = config.in_channels, config.bus_words
-    cb = -(-c // ci)
-    padded = np.zeros((-(-r * s // words) * words, cb * ci), np.int8)
+    lanes, beat = config.out_channels, max(1, config.dw_wgt_beat_words)
+    num = -(-c // lanes)
+    padded = np.zeros((-(-r * s // beat) * beat, num * lanes), np.int8)
     padded[: r * s, :c] = weights[0].reshape(r * s, c)
-    return np.ascontiguousarray(padded.reshape(-1, cb, ci).transpose(1, 0, 2))
+    return np.ascontiguousarray(padded.reshape(-1, num, lanes).transpose(1, 0, 2))
 
 
 def pack_params(bias, multiplier, shift, *, lanes: int, config: Config) -> np.ndarray:

@@ -1,0 +1,114 @@
+"""Which layer's next tile is emitted: layers that follow each other go side by side."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from skimp.isa import Unit
+from skimp_compiler.emitter import Emitter
+
+__all__ = ["LayerWork", "Schedule", "Task"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """The next tile of a layer: what it takes, and what it waits for.
+
+    Parameters
+    ----------
+    clocks : int
+        Of the unit that computes it.
+    needs : tuple
+        Parts of activations that it loads, as the emitter's `loads`.
+    room : tuple of (str, int) or (str, int, int)
+        Memories and words that it places, and where it lets words go before.
+    """
+
+    clocks: int
+    needs: tuple = ()
+    room: tuple = ()
+
+
+@dataclass(eq=False, kw_only=True)
+class LayerWork:
+    """A layer under way.
+
+    Parameters
+    ----------
+    unit : Unit
+        ARRAY or DEPTHWISE.
+    tasks : iterator of Task
+        Emits the commands of a task when it is asked for the next one.
+    op_index : int
+        Operator that the layer stands for.
+    on_end : callable
+        Called behind the last task.
+    """
+
+    unit: Unit
+    tasks: Iterator[Task]
+    op_index: int
+    on_end: Callable[[], None]
+    task: Task | None = None
+
+    def advance(self) -> bool:
+        """Emit the present task; return whether there is another one."""
+        self.task = next(self.tasks, None)
+        return self.task is not None
+
+
+class Schedule:
+    """Emits tasks of the layers under way, in the order in which their units could begin them.
+
+    Where a unit could begin tasks of two layers at once, the later layer goes first: what it
+    reads is there, and its end lets memory go. So an array that expands and projects turns from
+    one to the other as the depthwise unit beside it gets on.
+
+    Parameters
+    ----------
+    emitter : Emitter
+    """
+
+    def __init__(self, emitter: Emitter):
+        self._emitter = emitter
+        self.active: list[LayerWork] = []
+
+    def begin(self, work: LayerWork) -> None:
+        """Take a layer in, behind those under way."""
+        self.active.append(work)
+        if not work.advance():
+            self._end(work)
+
+    def step(self) -> None:
+        """Emit the next task."""
+        timeline, rings = self._emitter.timeline, self._emitter.rings
+        best = None
+        for order, work in enumerate(self.active):
+            task = work.task
+            ready = max((need[0].ready(*need[1:]) for need in task.needs if need), default=0)
+            if ready == math.inf or not all(rings[ring].fits(*words) for ring, *words in task.room):
+                continue
+            key = (timeline.start(work.unit, ready), -order)
+            if best is None or key < best[0]:
+                best = (key, work, ready)
+        if best is None:
+            raise AssertionError("no layer under way can go on")
+        _, work, ready = best
+        timeline.work(work.unit, ready, work.task.clocks)
+        if not work.advance():
+            self._end(work)
+
+    def finish_first(self) -> None:
+        """Emit tasks until the first layer under way is complete."""
+        first = self.active[0]
+        while first in self.active:
+            self.step()
+
+    def finish(self) -> None:
+        """Emit all tasks."""
+        while self.active:
+            self.step()
+
+    def _end(self, work: LayerWork) -> None:
+        self.active.remove(work)
+        work.on_end()
