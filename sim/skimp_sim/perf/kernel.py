@@ -6,9 +6,10 @@ which it is seen, and the order in which the units of a clock are looked at does
 where it is said.
 """
 
+import functools
 from collections import deque
 
-from skimp.isa import Semaphore
+from skimp.isa import MASK_BITS, Semaphore
 
 __all__ = ["NEVER", "CommandQueue", "Fifo", "Semaphores", "Unit"]
 
@@ -99,43 +100,36 @@ class Semaphores:
     """
 
     def __init__(self):
-        self.posts = [deque() for _ in range(16)]
-        self.waiter = [None] * 16
+        self.posts = [deque() for _ in range(MASK_BITS)]
+        self.waiter = [None] * MASK_BITS
 
     def post(self, mask: int, seen: int) -> None:
         """Give one to each semaphore of the mask; they are above 0 from clock `seen` on."""
-        s = 0
-        while mask:
-            if mask & 1:
-                self.posts[s].append(seen)
-                unit = self.waiter[s]
-                if unit is not None and seen < unit.due:
-                    unit.due = seen
-            mask >>= 1
-            s += 1
+        for s in _bits(mask):
+            self.posts[s].append(seen)
+            unit = self.waiter[s]
+            if unit is not None and seen < unit.due:
+                unit.due = seen
 
     def clock(self, mask: int) -> int:
         """Clock from which every semaphore of the mask is above 0; NEVER: not known yet."""
         latest = 0
-        s = 0
-        while mask:
-            if mask & 1:
-                posts = self.posts[s]
-                if not posts:
-                    return NEVER
-                if posts[0] > latest:
-                    latest = posts[0]
-            mask >>= 1
-            s += 1
+        for s in _bits(mask):
+            posts = self.posts[s]
+            if not posts:
+                return NEVER
+            if posts[0] > latest:
+                latest = posts[0]
         return latest
 
     def take(self, mask: int) -> None:
-        s = 0
-        while mask:
-            if mask & 1:
-                self.posts[s].popleft()
-            mask >>= 1
-            s += 1
+        for s in _bits(mask):
+            self.posts[s].popleft()
+
+
+@functools.cache
+def _bits(mask: int) -> tuple[int, ...]:
+    return tuple(s for s in range(MASK_BITS) if mask >> s & 1)
 
 
 class CommandQueue:

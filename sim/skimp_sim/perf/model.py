@@ -15,7 +15,8 @@ from skimp_sim.counting import LayerCounts, commands_of, count_layers
 from skimp_sim.dram.ddr4 import Ddr4
 from skimp_sim.dram.params import Ddr4Params
 from skimp_sim.perf.accounts import Intervals, counts_before
-from skimp_sim.perf.compute import Compute
+from skimp_sim.perf.array import Array
+from skimp_sim.perf.depthwise import Depthwise
 from skimp_sim.perf.drain import Drain
 from skimp_sim.perf.kernel import NEVER, Semaphores
 from skimp_sim.perf.linear import Linear
@@ -106,7 +107,8 @@ class _Machine:
         self.load_data = load_data = LoadData(config, reader, semaphores)
         self.load = LoadRequests(config, queues[IsaUnit.LOAD], reader, load_data)
         self.linear = Linear(config, queues[IsaUnit.WGT], reader, semaphores)
-        self.compute = Compute(config, queues[IsaUnit.ARRAY], semaphores)
+        self.array = Array(config, queues[IsaUnit.ARRAY], semaphores)
+        self.depthwise = Depthwise(config, queues[IsaUnit.DEPTHWISE], semaphores)
         self.drain = Drain(config, queues[IsaUnit.DRAIN], semaphores)
         self.writer = Writer(config, memory)
         self.store = Store(config, queues[IsaUnit.STORE], self.writer, semaphores)
@@ -114,35 +116,39 @@ class _Machine:
         seq.units = {
             IsaUnit.LOAD: self.load,
             IsaUnit.WGT: self.linear,
-            IsaUnit.ARRAY: self.compute,
+            IsaUnit.ARRAY: self.array,
+            IsaUnit.DEPTHWISE: self.depthwise,
             IsaUnit.DRAIN: self.drain,
             IsaUnit.STORE: self.store,
         }
         if before is not None:
-            self.compute.opcode = before.compute.opcode
             reader.turn = before.reader.turn
         for (_, waiter), semaphore in CHANNELS.items():
             semaphores.waiter[semaphore] = seq.units[waiter]
-        for unit in (load_data, self.linear, self.compute, self.drain, self.store):
+        posting = (
+            load_data, self.linear, self.array, self.depthwise, self.drain, self.store,
+        )  # fmt: skip
+        for unit in posting:
             unit.sequencer = seq
         # In this order within a clock: those that see registers of others before those that
         # change them.
         self.units = (
-            memory, reader, self.read_data, load_data, self.load, self.linear, seq, self.compute,
-            self.drain, self.store, self.writer,
+            memory, reader, self.read_data, load_data, self.load, self.linear, seq, self.array,
+            self.depthwise, self.drain, self.store, self.writer,
         )  # fmt: skip
 
     def run(self) -> int:
         """Run to the end; return the clocks."""
         units, seq = self.units, self.seq
         (
-            memory, reader, read_data, load_data, load, linear, _, compute, drain, store, writer
+            memory, reader, read_data, load_data, load, linear, _, array, depthwise, drain, store,
+            writer,
         ) = units  # fmt: skip
         before = -1
         while seq.done == NEVER:
             t = min(
                 memory.due, reader.due, read_data.due, load_data.due, load.due, linear.due,
-                seq.due, compute.due, drain.due, store.due, writer.due,
+                seq.due, array.due, depthwise.due, drain.due, store.due, writer.due,
             )  # fmt: skip
             if t == NEVER:
                 raise PerfError(self._stuck())
@@ -177,17 +183,18 @@ class _Machine:
 
     def _sums(self, marks: np.ndarray) -> dict[str, np.ndarray]:
         """Each counter before each mark."""
-        compute, drain = self.compute, self.drain
+        array, depthwise, drain = self.array, self.depthwise, self.drain
         end = self.seq.done
         known = Intervals(
             end,
             marks,
             {
-                "array": _passes(compute.conv),
-                "depthwise": compute.depthwise,
-                "waiting": [*compute.waiting, (compute._end + 1, end)],
-                "wait_psum": compute.wait_psum,
-                "loaded": compute.loaded,
+                "array": array.busy(),
+                "depthwise": depthwise.busy,
+                "array_waiting": array.waiting(end),
+                "depthwise_waiting": depthwise.waiting(end),
+                "wait_psum": [*array.wait_psum, *depthwise.wait_psum],
+                "loaded": [*array.loaded, *depthwise.loaded],
                 "wait_store": drain.wait_store,
                 "load": self.load_data.busy,
                 "linear": self.linear.busy,
@@ -196,7 +203,8 @@ class _Machine:
                 "draining": drain.running,
             },
         )
-        waiting, psum = known["waiting"], known["wait_psum"]
+        waiting = known["array_waiting"] & known["depthwise_waiting"]
+        psum = known["wait_psum"]
         read = ~known["loaded"]
         loads_idle = ~(known["load"] | known["linear"])
         behind = psum | read & loads_idle
@@ -215,6 +223,7 @@ class _Machine:
             sums[name] = known.upto(free & value, marks)
             free = free & ~value
         sums["stall_other"] = known.upto(free, marks)
+        sums["beside"] = known.upto(known["array"] & known["depthwise"], marks)
         sums["drain"] = known.upto(known["draining"], marks)
         sums["read_beats"] = self._read_beats(marks)
         sums["write_beats"] = counts_before(self.writer.beat_log, marks)
@@ -233,16 +242,3 @@ class _Machine:
             if n < len(bursts) and first[n] < mark:
                 sums[k] += (mark - first[n]) * beats[n] // (last[n] + 1 - first[n])
         return sums
-
-
-def _passes(conv: list) -> np.ndarray:
-    """Intervals in which the array takes groups, from (start, passes, clocks of a pass, groups)."""
-    if not conv:
-        return np.zeros((0, 2), np.int64)
-    start, passes, clocks, groups = np.asarray(conv, np.int64).T
-    dense = groups >= clocks
-    whole = np.stack([start, start + passes * clocks], 1)[dense]
-    start, passes, clocks, groups = (a[~dense] for a in (start, passes, clocks, groups))
-    nth = np.arange(passes.sum()) - np.repeat(np.cumsum(passes) - passes, passes)
-    begin = np.repeat(start, passes) + nth * np.repeat(clocks, passes)
-    return np.concatenate([whole, np.stack([begin, begin + np.repeat(groups, passes)], 1)])

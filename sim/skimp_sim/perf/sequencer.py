@@ -1,8 +1,8 @@
 """Sequencer: fetches commands, hands them to the units' queues, ends the program."""
 
 from skimp.config import Config
-from skimp.ctrl.sequencer import FETCH_AHEAD, FETCH_COMMANDS, UNIT_ORDER
-from skimp.isa import COMMAND_BYTES, COMMANDS, Opcode
+from skimp.ctrl.sequencer import FETCH_AHEAD, FETCH_COMMANDS
+from skimp.isa import CHANNELS, COMMAND_BYTES, COMMANDS, Opcode
 from skimp_sim.perf.kernel import NEVER, CommandQueue, Fifo, Semaphores, Unit
 
 __all__ = ["CLIENT", "Sequencer"]
@@ -40,7 +40,8 @@ class Sequencer(Unit):
         self._fetching = NEVER  # clock from which nothing more is asked for
         self._flush = NEVER  # first clock behind END
         self.queues = {
-            unit: CommandQueue(config.queue_depth, semaphores, self) for unit in UNIT_ORDER
+            unit: CommandQueue(config.queue_depth, semaphores, self)
+            for unit in sorted({waiter for _, waiter in CHANNELS})
         }
         self.units: dict = {}
         self.commands: list[int] = []  # clocks in which commands were taken

@@ -22,8 +22,8 @@ class Timing:
 
     Parameters
     ----------
-    flight_cycles : int
-        From an issue to the moment its psum can be drained.
+    array_flight_cycles, dw_flight_cycles : int
+        From an issue to the moment its psum can be drained, of the array and the depthwise unit.
     setup_cycles : int
         From the set-up of the pixel lanes to their being ready.
     drain_latency, add_latency : int
@@ -34,7 +34,8 @@ class Timing:
         Words that the load unit's queue holds.
     """
 
-    flight_cycles: int
+    array_flight_cycles: int
+    dw_flight_cycles: int
     setup_cycles: int
     drain_latency: int
     add_latency: int
@@ -51,7 +52,8 @@ def timing_of(config: Config) -> Timing:
         compute = ComputeUnit(config)
         drain = DrainUnit(config, psum_read_latency=compute.psum_read_latency)
         timing = Timing(
-            flight_cycles=compute.flight_cycles,
+            array_flight_cycles=compute.flight_cycles,
+            dw_flight_cycles=compute.flight_cycles,
             setup_cycles=PixelLanes(config).setup_cycles,
             drain_latency=drain.latency,
             add_latency=drain.add_latency,
