@@ -26,8 +26,9 @@ class ConvLayer:
     emitter : Emitter
     config : Config
     spec : ConvSpec
-    beside : bool
-        Other layers are under way at the same time: short tiles, and a part of the buffers.
+    band : int or None
+        The layers around are under way at the same time: about as many output pixels are a tile,
+        and it takes a part of the buffers.
 
     Raises
     ------
@@ -37,10 +38,10 @@ class ConvLayer:
 
     unit = Unit.ARRAY
 
-    def __init__(self, emitter: Emitter, config: Config, spec: ConvSpec, *, beside: bool = False):
+    def __init__(self, emitter: Emitter, config: Config, spec: ConvSpec, *, band=None):
         self.emitter, self.config = emitter, config
         self.spec = spec = spec.reduced().flattened()
-        self.tiling = choose_tiling(spec, config, beside=beside)
+        self.tiling = choose_tiling(spec, config, band=band)
         self.c_blocks = _ceil(spec.num_channels, config.in_channels)
         self.k_blocks = _ceil(spec.num_outputs, config.out_channels)
         self.taps = spec.window.r * spec.window.s
@@ -71,7 +72,6 @@ class ConvLayer:
                 for tile in self._tiles():
                     yield from self._all_blocks(tile, blocks)
                 ring.release(self.wgt_base)
-        self.out.end()
 
     def _all_blocks(self, tile, blocks) -> Iterator[Task]:
         """An input tile for some output channel blocks."""
@@ -119,7 +119,7 @@ class ConvLayer:
         return Task(
             clocks=self.per_k * groups,
             needs=needs + self.out.needs(**self._output_part(psum_tile, k)),
-            room=(*room, *self.out.room(k)),
+            room=(*room, *self.out.room(k, rows * cols)),
         )
 
     def _tiles(self):

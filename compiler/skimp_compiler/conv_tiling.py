@@ -129,11 +129,11 @@ def tile_geometry(spec: ConvSpec, config: Config, rows, cols, psum_cols) -> Tile
     )
 
 
-def choose_tiling(spec: ConvSpec, config: Config, *, beside: bool = False) -> ConvTiling:
+def choose_tiling(spec: ConvSpec, config: Config, *, band: int | None = None) -> ConvTiling:
     """Return the tiling that should take the fewest clocks, among those tried.
 
-    beside: other layers are under way at the same time, so a tile of the input serves one psum
-    tile, and takes a part of the buffers, where that is possible.
+    band: the layers around are under way at the same time, so a tile has about as many output
+    pixels, and takes a part of the buffers, where that is possible.
 
     Raises
     ------
@@ -141,9 +141,9 @@ def choose_tiling(spec: ConvSpec, config: Config, *, beside: bool = False) -> Co
         One window of one channel block is more than the ifmap buffer holds.
     """
     best = None
-    candidates = list(_candidates(spec, config))
-    if beside:
-        candidates = [t for t in candidates if _leaves_room(spec, config, t)] or candidates
+    candidates = list(_candidates(spec, config, band))
+    if band is not None:
+        candidates = [t for t in candidates if _leaves_room(spec, config, t, band)] or candidates
     for tiling in candidates:
         cost = _cost(spec, config, tiling)
         if best is None or cost < best[0]:
@@ -157,26 +157,43 @@ def choose_tiling(spec: ConvSpec, config: Config, *, beside: bool = False) -> Co
     return best[1]
 
 
-def _leaves_room(spec: ConvSpec, config: Config, tiling: ConvTiling) -> bool:
+def _leaves_room(spec: ConvSpec, config: Config, tiling: ConvTiling, band: int) -> bool:
     """Whether layers beside this one find room in the buffers, and tiles of its output early."""
+    output = spec.output
     geometry = tile_geometry(spec, config, tiling.rows, tiling.cols, tiling.psum_cols)
     c_blocks = _ceil(spec.num_channels, config.in_channels)
-    per_k = c_blocks * spec.window.r * spec.window.s
-    weights = per_k * (tiling.group_blocks if tiling.kind == "resident" else 1)
+    weights = c_blocks * spec.window.r * spec.window.s
+    weights *= tiling.group_blocks if tiling.kind == "resident" else 1
+    # A tile of the input serves one of the output, but DRAM gives long runs better.
+    one = (tiling.rows, tiling.cols) == (tiling.psum_rows, tiling.psum_cols)
+    if output.height == 1 and output.width > config.pixels:
+        whole = tiling.psum_cols == _band_cols(output.width, config, band)
+    else:
+        whole = tiling.cols == output.width
     return (
         tiling.kind != "streamed"
-        and (tiling.rows, tiling.cols) == (tiling.psum_rows, tiling.psum_cols)
+        and whole
+        and (one or spec.input.address < CHIP_BASE)
         and 3 * c_blocks * geometry.block_words <= config.pixels * config.ifmap_depth
         and 2 * weights <= config.wgt_depth
     )
 
 
-def _candidates(spec: ConvSpec, config: Config):
+def _band_cols(width: int, config: Config, band: int) -> int:
+    """Pixels of a tile of a single row of many."""
+    band = min(band, width)
+    return _ceil(band, _ceil(band, config.tile_pixels))
+
+
+def _candidates(spec: ConvSpec, config: Config, band: int | None = None):
     """Yield the tilings to compare."""
     height, width = spec.output.height, spec.output.width
     c_blocks = _ceil(spec.num_channels, config.in_channels)
     k_blocks = _ceil(spec.num_outputs, config.out_channels)
-    for psum_cols in _psum_cols(width, height, config):
+    widths = _psum_cols(width, height, config)
+    if band is not None and height == 1:
+        widths = sorted({*widths, _band_cols(width, config, band)}, reverse=True)
+    for psum_cols in widths:
         most = min(height, max(1, config.tile_pixels // psum_cols))
         for psum_rows in sorted({most, _ceil(height, _ceil(height, most))}):
             for rows, cols, streamed in _input_tiles(spec, config, psum_rows, psum_cols, c_blocks):
@@ -191,7 +208,20 @@ def _candidates(spec: ConvSpec, config: Config):
 def _psum_cols(width: int, height: int, config: Config) -> list[int]:
     """Widths of psum tiles: the whole row, or equal parts of it."""
     parts = _ceil(width, config.tile_pixels)
-    widths = {_ceil(width, n) for n in (parts, parts + 1, 2 * parts, 4 * parts, 16 * parts)}
+    widths = {
+        _ceil(width, n)
+        for n in (
+            parts,
+            parts + 1,
+            parts + 2,
+            parts + 3,
+            parts + 4,
+            parts + 5,
+            2 * parts,
+            4 * parts,
+            16 * parts,
+        )
+    }
     widths.add(1)
     if height == 1:
         widths |= {min(width, _ceil(w, config.pixels) * config.pixels) for w in widths}

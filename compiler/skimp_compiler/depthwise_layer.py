@@ -11,12 +11,18 @@ from skimp_compiler.geometry import DoesNotFit, TileGeometry, Window
 from skimp_compiler.plane import Planes, load_tile
 from skimp_compiler.schedule import Task
 
-__all__ = ["DepthwiseLayer", "DepthwiseSpec", "Region"]
+__all__ = ["DepthwiseLayer", "DepthwiseSpec", "Region", "band_rows"]
 
 TILE_PSUMS = 4
 """Words of an input tile, in psum tiles, at most (more where one window is larger): a layer begins
 when the first tile of its input is stored, so short tiles start early; shorter ones load more rows
 twice. Measured on MobileNetV1 and V2."""
+
+SMALL_MAP = 64
+"""Pixels of a map that is not cut, where layers go side by side."""
+
+BAND_PIXELS = 384
+"""Pixels of a tile, about, of larger ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +89,18 @@ def _ceil(a: int, b: int) -> int:
     return -(-a // b)
 
 
+def band_rows(height: int, width: int) -> int:
+    """Output rows of a tile, where layers go side by side.
+
+    Enough that few rows are loaded twice, few enough that the layers behind begin early; a small
+    map is one tile, and its channels one by one let the next layer begin.
+    """
+    if height * width <= SMALL_MAP:
+        return height
+    import os
+    return int(os.environ.get("BR","4")) if height<=16 else int(os.environ.get("BR2","4")) if height<=30 else int(os.environ.get("BR3","6"))
+
+
 class DepthwiseLayer:
     """A layer of the depthwise unit with its tiles.
 
@@ -94,6 +112,8 @@ class DepthwiseLayer:
     emitter : Emitter
     config : Config
     spec : DepthwiseSpec
+    beside : bool
+        The layers around are under way at the same time: short tiles.
 
     Raises
     ------
@@ -103,8 +123,11 @@ class DepthwiseLayer:
 
     unit = Unit.DEPTHWISE
 
-    def __init__(self, emitter: Emitter, config: Config, spec: DepthwiseSpec):
+    def __init__(
+        self, emitter: Emitter, config: Config, spec: DepthwiseSpec, *, beside: bool = False
+    ):
         self.emitter, self.config, self.spec = emitter, config, spec
+        self.beside = beside
         window = spec.window
         self.taps = window.r * window.s
         words = max(1, config.dw_wgt_beat_words)
@@ -123,7 +146,15 @@ class DepthwiseLayer:
         ifmap_slots = 2 if one <= self.capacity // 2 else 1
         # No more than keeps loads, compute and stores of neighbouring layers beside each other.
         self.slot_words = min(
-            self.capacity // ifmap_slots, max(one, TILE_PSUMS * config.dw_tile_pixels * self.step)
+            self.capacity // ifmap_slots,
+            max(
+                one,
+                int(
+                    float(__import__("os").environ.get("TP", "4"))
+                    * config.dw_tile_pixels
+                    * self.step
+                ),
+            ),
         )
         self.sizes = [self._tile_size(region) for region in spec.regions]
         # All weights where they fit, else half of the scratchpad at a time, so that the next ones
@@ -174,7 +205,6 @@ class DepthwiseLayer:
             for tile, word in order:
                 yield from self._input_tile(region, tile, *word)
         self.emitter.rings["dw_wgt"].release(self.wgt_base)
-        self.out.end()
 
     def _words(self):
         """Yield (input, its channel block, blocks, channel block of the output) word by word."""
@@ -217,8 +247,13 @@ class DepthwiseLayer:
                 f"ifmap buffer of config {self.config.name} ({room} words): raise dw_ifmap_depth"
             )
         step = self.step
+        most = band_rows(region.rows, region.cols) if self.beside else region.rows
         rows = step
-        while rows < region.rows and self._geometry(rows + step, cols).block_words <= room:
+        while (
+            rows < region.rows
+            and rows + step <= most
+            and self._geometry(rows + step, cols).block_words <= room
+        ):
             rows += step
         psum_rows = step * max(1, limit // cols)
         if psum_rows < rows < region.rows:
@@ -253,7 +288,7 @@ class DepthwiseLayer:
             yield Task(
                 clocks=self._clocks(*psum_tile[2:]),
                 needs=needs,
-                room=(*room, *self.out.room(param_block)),
+                room=(*room, *self.out.room(param_block, psum_tile[2] * cols)),
             )
             if base is None:
                 base = load_tile(

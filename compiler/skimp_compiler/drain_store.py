@@ -1,10 +1,11 @@
 """The way out of every layer: parameters, requantisation, a second stage, store."""
 
+import math
 from dataclasses import dataclass
 
 from skimp.config import Config
 from skimp.isa import TABLE_ENTRIES, LoadTarget, Opcode, Rounding, Unit
-from skimp_compiler.emitter import Command, Emitter
+from skimp_compiler.emitter import Emitter
 from skimp_compiler.plane import Planes
 
 __all__ = ["DrainStore", "Requant", "SecondStage"]
@@ -108,12 +109,15 @@ class DrainStore:
             start = self._slot * self._config.tile_pixels
         return self._memory, start, start + num_pixels
 
-    def room(self, param_block: int) -> tuple:
-        """Memory that the parameters of a tile take, as of a Task."""
+    def room(self, param_block: int, num_pixels: int) -> tuple:
+        """Memory that parameters and second operand of a tile take, as of a Task."""
         chunk = param_block // self._param_part
-        if chunk == self._param_chunk:
-            return ()
-        return (("param", self._chunk_words(chunk), self._param_base),)
+        room = ()
+        if chunk != self._param_chunk:
+            room = (("param", self._chunk_words(chunk), self._param_base),)
+        if self._second is not None and self._second.residual is not None:
+            room += (("residual", num_pixels),)
+        return room
 
     def needs(self, **rectangle) -> tuple:
         """Part of an activation that the second stage of a tile loads."""
@@ -123,8 +127,8 @@ class DrainStore:
 
     def end_tile(
         self, *, param_block, y0, x0, rows, cols, block0, num_blocks, row=0, row_step=1
-    ) -> Command:
-        """Drain the tile that was just computed and store it; return the store.
+    ) -> None:
+        """Load what draining the tile takes; drain and store it once it is computed.
 
         Parameters
         ----------
@@ -141,20 +145,40 @@ class DrainStore:
         num_pixels = rows * cols
         self._need_params(param_block)
         word = self._param_base + param_block % self._param_part
-        base = emitter.rings["ofmap"].place(num_pixels)
-        ofmap = ("ofmap", base, base + num_pixels)
         reads = [self.psum_words(num_pixels, row), ("param", word, word + 1)]
         where = {
             "block0": block0, "num_blocks": num_blocks, "y0": y0, "x0": x0, "rows": rows,
             "cols": cols,
         }  # fmt: skip
-        extra = {}
+        fields = {
+            "num_pixels": num_pixels,
+            "param_block": word,
+            "psum_slot": self._slot,
+            "rounding": requant.rounding,
+            "out_zp": requant.out_zp,
+            "act_min": requant.act_min,
+            "act_max": requant.act_max,
+        }
         if self._unit is Unit.DEPTHWISE:
-            extra |= {"dw": 1, "dw_row": row}
-        steps = self._config.drain_pixels
+            fields |= {"dw": 1, "dw_row": row}
         if self._second is not None:
             assert row_step == 1
-            extra |= self._second_stage(reads, num_pixels, where)
+            fields |= self._second_stage(reads, num_pixels, where)
+
+        def drain(take):
+            self._drain(take, reads, fields, {**where, "row_step": row_step})
+
+        emitter.timeline.hold(self._unit, drain)
+
+    def _drain(self, take, reads, fields, where) -> None:
+        """Emit DRAIN and STORE."""
+        emitter, num_pixels = self._emitter, fields["num_pixels"]
+        base = emitter.rings["ofmap"].place(num_pixels)
+        ofmap = ("ofmap", base, base + num_pixels)
+        steps = self._config.drain_pixels
+        if self._second is not None:
+            self._need_tables()
+            reads.append(("table", 0, 1))
             steps = 1
         emitter.add(
             Opcode.DRAIN,
@@ -162,41 +186,33 @@ class DrainStore:
             writes=[ofmap],
             # Before anything is stored where an activation was, that one is loaded.
             after=self._output.region.older_loads,
-            num_pixels=num_pixels,
             ofmap_base=base,
-            param_block=word,
-            psum_slot=self._slot,
-            rounding=requant.rounding,
-            out_zp=requant.out_zp,
-            act_min=requant.act_min,
-            act_max=requant.act_max,
-            **extra,
+            **fields,
         )
-        clock = emitter.timeline.drain(self._unit, -(-num_pixels // steps))
-        self._output.filled(clock, **where, row_step=row_step)
-        return emitter.add(
-            Opcode.STORE,
-            reads=[ofmap],
-            **self._output.store(**where, row_step=row_step, ofmap_base=base),
-        )
+        if "residual" in fields:
+            emitter.rings["residual"].release(fields["residual_base"])
+        self._output.filled(take(-(-num_pixels // steps)), **where)
+        emitter.add(Opcode.STORE, reads=[ofmap], **self._output.store(**where, ofmap_base=base))
 
     def end(self) -> None:
         """Behind the last tile: let the memory of the parameters go."""
         self._emitter.rings["param"].release(self._param_base)
 
-    def _second_stage(self, reads, num_pixels, where) -> dict:
-        """Load what the second stage needs; return its fields of DRAIN."""
-        second, emitter = self._second, self._emitter
-        if emitter.table_owner is not self:
-            emitter.table_owner = self
-            emitter.load_linear(
+    def _need_tables(self) -> None:
+        """Load the tables of the second stage, if they are not there."""
+        if self._emitter.table_owner is not self:
+            self._emitter.table_owner = self
+            self._emitter.load_linear(
                 LoadTarget.TABLE,
-                dram_addr=second.tables_addr,
+                dram_addr=self._second.tables_addr,
                 word=0,
                 num_words=1,
-                word_bytes=second.TABLE_BYTES,
+                word_bytes=self._second.TABLE_BYTES,
             )
-        reads.append(("table", 0, 1))
+
+    def _second_stage(self, reads, num_pixels, where) -> dict:
+        """Load the second operand; return the fields of DRAIN."""
+        second, emitter = self._second, self._emitter
         fields = {
             "add": 1,
             "mult2": second.mult,
@@ -206,7 +222,7 @@ class DrainStore:
             "act_max2": second.act_max,
         }
         if second.residual is not None:
-            base = emitter.rings["residual"].place(num_pixels)
+            base = emitter.rings["residual"].place(num_pixels, keep=True)
             words = ("residual", base, base + num_pixels)
             load = second.residual.load_residual(pixel_base=base, **where)
             emitter.add(Opcode.LOAD_RESIDUAL, writes=[words], **load)
@@ -223,6 +239,8 @@ class DrainStore:
         if chunk == self._param_chunk:
             return
         ring = self._emitter.rings["param"]
+        # Tiles that are not drained yet need the part before.
+        self._emitter.timeline.release_until(math.inf if self._param_chunk is not None else -1)
         ring.release(self._param_base)
         self._param_chunk = chunk
         words = self._chunk_words(chunk)

@@ -16,6 +16,7 @@ from skimp.isa import (
     Unit,
     assemble,
 )
+from skimp_compiler.prefetch import prefetched
 from skimp_compiler.timeline import Timeline
 
 __all__ = ["ACTIVATION_BASE", "Command", "Emitter", "Ring"]
@@ -28,24 +29,39 @@ _UNITS = tuple(unit for unit in Unit if unit is not Unit.SEQUENCER)
 
 @dataclass(eq=False)
 class Command:
-    """A command that can still get semaphores.
+    """A command that can still change places and get semaphores.
 
     Parameters
     ----------
     opcode : Opcode
     fields : dict
+    owner : Emitter
+        Commands of another device step are over before this one begins.
+    when : float
+        Estimated clock in which it could begin.
+    needed : list of Command
+        Commands of other units that must be complete before.
+    stored : list of Command
+        Stores whose data must be readable before.
+    loaded : list of Command
+        Loads that must be over before, which other commands see to.
+
+    Attributes
+    ----------
     clock : dict
         Per unit, the number of its commands that are complete once this one is.
     memory_clock : dict
         The same once what it stores can be read.
-    owner : Emitter
-        Commands of another device step are over before this one begins.
     """
 
     opcode: Opcode
     fields: dict
-    clock: dict
     owner: "Emitter"
+    when: float = 0
+    needed: list = field(default_factory=list)
+    stored: list = field(default_factory=list)
+    loaded: list = field(default_factory=list)
+    clock: dict = field(default_factory=dict)
     memory_clock: dict = field(default_factory=dict)
     wait: set = field(default_factory=set)
     post: set = field(default_factory=set)
@@ -121,9 +137,9 @@ class Emitter:
     """Collects the commands of one device step and orders them by semaphores.
 
     Commands are added in an order that would be right one after the other. Each says which words
-    of which memory it reads and writes; where two commands of different units must not change
-    places, the later one waits for a semaphore that the earlier one posts, unless that order
-    follows from others. In-order units behind in-order queues then cannot deadlock, whatever the
+    of which memory it reads and writes. In the end, loads of constants are moved forward; then,
+    where two commands of different units must not change places, the later one waits for a
+    semaphore that the earlier one posts, unless that order follows from others. In-order units behind in-order queues then cannot deadlock, whatever the
     queues' depth, because the earliest unfinished command can always proceed.
 
     Parameters
@@ -137,7 +153,7 @@ class Emitter:
     def __init__(self, config: Config):
         self._config = config
         self._commands: list[Command] = [
-            Command(Opcode.CHECK, {"hash": config.hash}, {}, self)  # the sequencer's own
+            Command(Opcode.CHECK, {"hash": config.hash}, self)  # the sequencer's own
         ]
         self._accesses: dict[str, list[_Access]] = {}
         self._last: dict[Unit, dict] = {unit: dict.fromkeys(_UNITS, 0) for unit in _UNITS}
@@ -178,21 +194,29 @@ class Emitter:
             Fields of the command.
         """
         unit = COMMANDS[opcode].unit
-        needed = [command for command in after if command.owner is self]
+        needed = list(after)
         for writing, accesses in ((False, reads), (True, writes)):
             for memory, low, high in accesses:
                 needed += self._conflicts(memory, low, high, unit, writing)
-        memory_needed = [] if loads is None else loads[0].writers(*loads[1:])
-        command = self._append(opcode, unit, fields, needed, memory_needed)
+        command = Command(
+            opcode,
+            fields,
+            self,
+            when=self.timeline.now,
+            needed=[c for c in needed if c.owner is self],
+        )
+        self._commands.append(command)
         for writing, accesses in ((False, reads), (True, writes)):
             for memory, low, high in accesses:
                 self._note(memory, low, high, command, writing)
         if loads is not None:
-            loads[0].loaded(command)
+            region, *part = loads
+            command.stored = [c for c in region.writers(*part) if c.owner is self]
+            region.loaded(command)
         if stores is not None:
-            problem = stores[0].store(command, *stores[1:])
-            if problem:
-                raise AssertionError(problem)
+            region, *part = stores
+            command.loaded = [c for c in region.older_loads if c.owner is self]
+            region.store(command, *part)
         return command
 
     def load_linear(
@@ -249,11 +273,12 @@ class Emitter:
         ]
         accesses.append(_Access(low, high, command, writing))
 
-    def _append(self, opcode, unit, fields, needed, memory_needed) -> Command:
-        clock = dict(self._last[unit])
-        command = Command(opcode, fields, clock, self)
-        sources = [(n, n.unit, n.clock) for n in needed]
-        sources += [(n, Unit.MEMORY, n.memory_clock) for n in memory_needed if n.owner is self]
+    def _order(self, command: Command) -> None:
+        """Give a command the semaphores that it needs behind those before it."""
+        unit = command.unit
+        clock = command.clock = dict(self._last[unit])
+        sources = [(n, n.unit, n.clock) for n in command.needed]
+        sources += [(n, Unit.MEMORY, n.memory_clock) for n in command.stored]
         # The latest first: its own order may imply the others'.
         sources.sort(key=lambda s: -sum(s[2].values()))
         for source, source_unit, source_clock in sources:
@@ -261,11 +286,14 @@ class Emitter:
                 continue
             semaphore = CHANNELS.get((source_unit, unit))
             if semaphore is None:
-                raise AssertionError(f"{opcode.name} cannot wait for {source_unit.name}")
+                raise AssertionError(f"{command.opcode.name} cannot wait for {source_unit.name}")
             source.post.add(semaphore)
             command.wait.add(semaphore)
             for u in _UNITS:
                 clock[u] = max(clock[u], source_clock[u])
+        for load in command.loaded:
+            if clock[Unit.LOAD] < load.clock[Unit.LOAD]:
+                raise AssertionError("an activation would be overwritten while it is still read")
         self._counts[unit] += 1
         clock[unit] = self._counts[unit]
         self._last[unit] = clock
@@ -274,8 +302,6 @@ class Emitter:
             memory = {u: max(clock[u], self._last[Unit.MEMORY][u]) for u in _UNITS}
             memory[Unit.MEMORY] = self._counts[Unit.MEMORY]
             command.memory_clock = self._last[Unit.MEMORY] = memory
-        self._commands.append(command)
-        return command
 
     @property
     def size_bytes(self) -> int:
@@ -290,7 +316,11 @@ class Emitter:
         activation_addr : int
             Where the activations in DRAM really start.
         """
-        self._commands.append(Command(Opcode.END, {}, {}, self))
+        self._commands = prefetched(self._commands, self._config.bus_words)
+        for command in self._commands:
+            if command.unit is not Unit.SEQUENCER:
+                self._order(command)
+        self._commands.append(Command(Opcode.END, {}, self))
         counts = Counter()
         data = bytearray()
         for n, command in enumerate(self._commands):

@@ -6,6 +6,7 @@ import numpy as np
 
 from skimp.config import Config
 from skimp.isa import RECORD_BYTES, CommandError
+from skimp_compiler.depthwise_layer import band_rows
 from skimp_compiler.emitter import Emitter
 from skimp_compiler.geometry import DoesNotFit
 from skimp_compiler.graph import Graph, ModelError, Op
@@ -80,6 +81,26 @@ class Lowering(DepthwiseLayers):
                 around += self.graph.consumers(user.outputs[0])
         return any(one.kind == "depthwise" for one in around)
 
+    def _band(self, op: Op) -> int | None:
+        """Pixels of a tile of a convolution beside a depthwise layer; None: it is not beside one.
+
+        Behind one, they are those of its tiles; before one, those that its first tile looks at.
+        """
+        if not self._beside:
+            return None
+        producer = self.graph.producer(op.inputs[0])
+        if producer is not None and producer.kind == "depthwise":
+            made = self.layouts[producer.outputs[0]]
+            return band_rows(made.height, made.width) * made.width
+        users = list(self.graph.consumers(op.outputs[0]))
+        users += [u for user in users for u in self.graph.consumers(user.outputs[0])]
+        user = next(u for u in users if u.kind == "depthwise")
+        made, layout = self.layouts[user.outputs[0]], self.layouts[op.outputs[0]]
+        r, _, stride, _ = pool_window(self.graph, user)
+        rows = band_rows(made.height, made.width)
+        rows *= stride
+        return min(rows, layout.height) * layout.width
+
     def _finish(self) -> None:
         """Emit what is left of the layers under way."""
         if self._schedule is not None:
@@ -151,7 +172,10 @@ class Lowering(DepthwiseLayers):
             reason = f"on the way out of {layers[0].name}: a second requantisation, by tables"
             layers.append(self._note(fused, "post", reason, fused_with=layers[0].layer_id))
 
+        made = self._layer
+
         def on_end():
+            made.out.end()
             for layer in layers:
                 ids.append(layer.layer_id)
                 emitter.end_layer(layer.layer_id, self._record(layer))

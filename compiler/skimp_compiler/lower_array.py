@@ -78,7 +78,7 @@ class ArrayLayers(ElementwiseLayers):
             requant=requant,
             second=second,
         )
-        self._layer = ConvLayer(emitter, self.config, spec, beside=self._beside)
+        self._layer = ConvLayer(emitter, self.config, spec, band=self._band(op))
 
     def _fold_weights(self, index: int, weights, window: Window, left: int):
         """Weights and window over an input whose kernel columns the host folds into channels."""

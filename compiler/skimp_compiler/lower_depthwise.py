@@ -284,7 +284,7 @@ class DepthwiseLayers(ArrayLayers):
             regions=regions,
             second=second,
         )
-        self._layer = DepthwiseLayer(emitter, self.config, spec)
+        self._layer = DepthwiseLayer(emitter, self.config, spec, beside=self._beside)
 
 
 def _dense(weights: np.ndarray, channels: int) -> np.ndarray:

@@ -6,6 +6,9 @@ __all__ = ["ChipMap", "MemoryMap"]
 
 _ALIGN = 128
 
+_SMALL = 10
+"""Part of the activation store that a small place takes at most."""
+
 
 class MemoryMap:
     """Hands out DRAM regions and collects the contents of those that are constant.
@@ -64,8 +67,22 @@ class ChipMap:
         self._used: dict[int, int] = {}  # address -> end
 
     def reserve(self, size_bytes: int) -> int | None:
-        """Return the lowest address with room, or None."""
+        """Return an address with room, or None.
+
+        Large places come from below, small ones from above: small ones live longer, as inputs of
+        adds, and would lie between the large ones.
+        """
         size = -(-size_bytes // _ALIGN) * _ALIGN
+        if size <= self._size // _SMALL:
+            address = self._size
+            for start, end in sorted(self._used.items(), reverse=True):
+                if address - end >= size:
+                    break
+                address = start
+            if address < size:
+                return None
+            self._used[address - size] = address
+            return address - size
         address = 0
         for start, end in sorted(self._used.items()):
             if start - address >= size:

@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from skimp.isa import Unit
-
 __all__ = ["Region"]
 
 
@@ -40,21 +38,14 @@ class Region:
             return 0
         return self._available[block0 : block0 + num_blocks, first:behind].max(initial=0)
 
-    def store(self, command, block0: int, num_blocks: int, first: int, behind: int) -> str | None:
-        """Note a store of pixels [first, behind) of some blocks.
-
-        Returns what is wrong, or None: loads of what lay here before must be over.
-        """
-        for load in self.older_loads:
-            if load.owner is command.owner and (command.clock[Unit.LOAD] < load.clock[Unit.LOAD]):
-                return "an activation would be overwritten while it is still read"
+    def store(self, command, block0: int, num_blocks: int, first: int, behind: int) -> None:
+        """Note a store of pixels [first, behind) of some blocks."""
         for block in range(block0, min(block0 + num_blocks, len(self._stores))):
             stores = self._stores[block]
             if stores and stores[-1][1] == first and stores[-1][2] is command:
                 stores[-1] = (stores[-1][0], behind, command)
             else:
                 stores.append((first, behind, command))
-        return None
 
     def writers(self, block0: int, num_blocks: int, first: int, behind: int) -> list:
         """Return the last store of each block that touches pixels [first, behind)."""

@@ -80,19 +80,23 @@ class Schedule:
             self._end(work)
 
     def step(self) -> None:
-        """Emit the next task."""
+        """Emit what comes next: a task, or what follows one that is complete."""
         timeline, rings = self._emitter.timeline, self._emitter.rings
         best = None
         for order, work in enumerate(self.active):
             task = work.task
             ready = max((need[0].ready(*need[1:]) for need in task.needs if need), default=0)
-            if ready == math.inf or not all(rings[ring].fits(*words) for ring, *words in task.room):
+            start = timeline.start(work.unit, ready)
+            if start == math.inf or not all(rings[r].fits(*words) for r, *words in task.room):
                 continue
-            key = (timeline.start(work.unit, ready), -order)
+            key = (start, -order)
             if best is None or key < best[0]:
                 best = (key, work, ready)
-        if best is None:
-            raise AssertionError("no layer under way can go on")
+        if timeline.next_held <= (math.inf if best is None else best[0][0]):
+            if timeline.next_held == math.inf:
+                raise AssertionError("no layer under way can go on")
+            timeline.release()
+            return
         _, work, ready = best
         timeline.work(work.unit, ready, work.task.clocks)
         if not work.advance():
@@ -111,4 +115,5 @@ class Schedule:
 
     def _end(self, work: LayerWork) -> None:
         self.active.remove(work)
+        self._emitter.timeline.release_until(self._emitter.timeline.free[work.unit])
         work.on_end()

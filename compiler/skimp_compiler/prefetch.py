@@ -1,0 +1,89 @@
+"""Constants ahead of their use: their loads are moved forward in the list of commands."""
+
+from collections import deque
+
+from skimp.isa import CHIP_BASE, LoadTarget, Opcode
+
+__all__ = ["prefetched"]
+
+_WAITING = 3
+"""Loads of weights that may be under way: a full queue would hold up all others' commands."""
+
+_BEAT_CYCLES = 1.3
+"""Clocks of a beat, as DRAM gives them on the average."""
+
+_COMMAND_CYCLES = 20
+"""Clocks of a load beside its beats."""
+
+_AHEAD_CYCLES = 6000
+"""How long before their use parameters, tables and depthwise weights come: they are small, and
+wait in the queue behind weights."""
+
+
+def prefetched(commands: list, bus_words: int) -> list:
+    """Return the commands with LOAD_LINEAR as early as memory and the unit's queue allow.
+
+    A load stays behind the commands that it needs and before those that need it. The array's
+    weights stay in order among themselves, and by the estimated clocks of the commands around, no
+    more than some of their loads are under way at once: so DRAM works through the weights of later
+    layers while it has nothing else to do. So do the other constants, some clocks before their use.
+
+    Parameters
+    ----------
+    commands : list of Command
+    """
+    weights = deque(c for c in commands if _is_load(c) and c.fields["target"] == LoadTarget.WGT)
+    others = deque(c for c in commands if _is_load(c) and c.fields["target"] != LoadTarget.WGT)
+    done: set[int] = set()
+    ends = deque([0.0] * _WAITING)
+    result = []
+    clock = 0.0
+
+    def emit(command):
+        result.append(command)
+        done.add(id(command))
+
+    def free(command):
+        return all(id(needed) in done for needed in command.needed)
+
+    def busy(beats):
+        """DRAM is busy with some beats more."""
+        return max(ends[-1], clock) + _BEAT_CYCLES * beats + _COMMAND_CYCLES
+
+    def load_weights():
+        command = weights.popleft()
+        ends.append(busy(command.fields["num_beats"]))
+        ends.popleft()
+        emit(command)
+
+    for command in commands:
+        clock = max(clock, command.when)
+        if _is_load(command):
+            # Its turn at the latest.
+            is_weights = command.fields["target"] == LoadTarget.WGT
+            while id(command) not in done:
+                if is_weights:
+                    load_weights()
+                else:
+                    emit(others.popleft())
+            continue
+        while others and others[0].when <= clock + _AHEAD_CYCLES and free(others[0]):
+            emit(others.popleft())
+        while weights and ends[0] <= clock and free(weights[0]):
+            load_weights()
+        if (
+            command.opcode is Opcode.LOAD_IFMAP
+            and command.fields.get("dram_addr", CHIP_BASE) < CHIP_BASE
+        ):
+            words = (
+                command.fields["dma_blocks"]
+                * command.fields["seg_count"]
+                * command.fields["seg_words"]
+            )
+            ends[-1] = busy(words / bus_words)
+        emit(command)
+    return result
+
+
+def _is_load(command) -> bool:
+    return command.opcode is Opcode.LOAD_LINEAR
