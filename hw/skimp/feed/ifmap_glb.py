@@ -9,7 +9,34 @@ from skimp.config import Config
 from skimp.feed.glb_address import BANK_BITS, ROW_BITS
 from skimp.mem.ram import Ram1R1W
 
-__all__ = ["IfmapGlb"]
+__all__ = ["IfmapGlb", "connect_fill", "fill_ports"]
+
+
+def fill_ports(config: Config) -> dict:
+    """Return the members that say what is written, and where."""
+    words = config.load_words
+    pair_words = max(1, words // 2)
+    return {
+        "w_count": In(range(words + 1)),
+        "w_row": In(ROW_BITS),
+        "w_bank": In(BANK_BITS),
+        "w_data": In(config.word_bits).array(words),
+        "w2_count": In(range(pair_words + 1)),
+        "w2_row": In(ROW_BITS),
+        "w2_bank": In(BANK_BITS),
+        "w2_data": In(config.word_bits).array(pair_words),
+    }
+
+
+def connect_fill(m, outer, inner, *, prefix=""):
+    """Drive the members of `fill_ports` of `inner` from those of `outer`, which have a prefix."""
+    for port in ("w", "w2"):
+        for name in ("count", "row", "bank"):
+            source = getattr(outer, f"{prefix}{port}_{name}")
+            m.d.comb += getattr(inner, f"{port}_{name}").eq(source)
+        words = getattr(outer, f"{prefix}{port}_data")
+        for n, word in enumerate(getattr(inner, f"{port}_data")):
+            m.d.comb += word.eq(words[n])
 
 
 class IfmapGlb(wiring.Component):
@@ -20,6 +47,10 @@ class IfmapGlb(wiring.Component):
     Parameters
     ----------
     config : Config
+    depth : int
+        Words of a bank.
+    blocks : int
+        Channel blocks of a pixel that a word holds.
 
     Members
     -------
@@ -28,59 +59,58 @@ class IfmapGlb(wiring.Component):
     w_row : In(16), w_bank : In(4)
         Where the first one goes.
     w_data : In(word_bits).array(load_words)
-        Words of in_channels bytes, channel 0 lowest.
+        Blocks of in_channels bytes, channel 0 lowest.
     w2_count, w2_row, w2_bank, w2_data : In
         A second run of up to load_words / 2 words, in other banks than the first.
+    w_blocks : In(blocks)
+        Which blocks of the words are written, all with the same data.
     bank : In(4)
         Bank of lane 0.
     row : In(16).array(pixels)
         Row that each lane reads.
     lane_en : In(pixels)
         Lanes that want their word; the others' banks are not read.
-    data : Out(8 * in_channels).array(pixels)
+    data : Out(blocks * word_bits).array(pixels)
         Word of each lane, `latency` clocks later; undefined for lanes that were not enabled.
 
     Notes
     -----
     *Latency*: 3 clocks: rotate the rows, read, rotate the words back.
-    *Resources*: pixels banks of ifmap_depth x in_channels bytes.
+    *Resources*: pixels banks of depth x blocks x in_channels bytes.
     Reading a word in the clock in which it is written returns the old or the new word.
     """
 
     latency = 3
 
-    def __init__(self, config: Config):
+    def __init__(self, config: Config, *, depth: int, blocks: int = 1):
         self._config = config
-        pixels, bits = config.pixels, config.word_bits
-        pair_words = self._pair_words = max(1, config.load_words // 2)
+        self._depth = depth
+        self._blocks = blocks
+        pixels = config.pixels
         super().__init__(
-            {
-                "w_count": In(range(config.load_words + 1)),
-                "w_row": In(ROW_BITS),
-                "w_bank": In(BANK_BITS),
-                "w_data": In(bits).array(config.load_words),
-                "w2_count": In(range(pair_words + 1)),
-                "w2_row": In(ROW_BITS),
-                "w2_bank": In(BANK_BITS),
-                "w2_data": In(bits).array(pair_words),
+            fill_ports(config)
+            | {
+                "w_blocks": In(blocks),
                 "bank": In(BANK_BITS),
                 "row": In(ROW_BITS).array(pixels),
                 "lane_en": In(pixels),
-                "data": Out(bits).array(pixels),
+                "data": Out(blocks * config.word_bits).array(pixels),
             }
         )
 
     def elaborate(self, platform):
         m = Module()
-        pixels, depth = self._config.pixels, self._config.ifmap_depth
-        addr_bits = ceil_log2(depth)
+        pixels, word_bits = self._config.pixels, self._config.word_bits
+        addr_bits = ceil_log2(self._depth)
         bank_d1 = Signal(BANK_BITS, reset_less=True)
         bank_d2 = Signal(BANK_BITS, reset_less=True)
         m.d.sync += [bank_d1.eq(self.bank), bank_d2.eq(bank_d1)]
 
         words = []
         for b in range(pixels):
-            m.submodules[f"bank_{b}"] = ram = Ram1R1W(width=self._config.word_bits, depth=depth)
+            m.submodules[f"bank_{b}"] = ram = Ram1R1W(
+                width=self._blocks * word_bits, depth=self._depth, granularity=word_bits
+            )
             bank_row = Signal(addr_bits, name=f"bank_row_{b}", reset_less=True)
             bank_en = Signal(name=f"bank_en_{b}")
             with m.Switch(self.bank):
@@ -94,16 +124,16 @@ class IfmapGlb(wiring.Component):
             ]
             # Word n of a run goes to bank w_bank + n, in the next row behind the last bank.
             runs = (
-                (self.w_count, self.w_row, self.w_bank, self.w_data, self._config.load_words),
-                (self.w2_count, self.w2_row, self.w2_bank, self.w2_data, self._pair_words),
+                (self.w_count, self.w_row, self.w_bank, self.w_data),
+                (self.w2_count, self.w2_row, self.w2_bank, self.w2_data),
             )
-            for count, row, first, run_data, longest in runs:
-                for n in range(longest):
+            for count, row, first, run_data in runs:
+                for n, word in enumerate(run_data):
                     with m.If((first == (b - n) % pixels) & (count > n)):
                         m.d.comb += [
-                            ram.w_en.eq(1),
+                            ram.w_en.eq(self.w_blocks),
                             ram.w_addr.eq(row + (n > b)),
-                            ram.w_data.eq(run_data[n]),
+                            ram.w_data.eq(word.replicate(self._blocks)),
                         ]
             words.append(ram.r_data)
 

@@ -37,6 +37,8 @@ class TapWalk(wiring.Component):
         First, last tap of a channel block.
     first, last : Out(1)
         First, last tap of all.
+    last_s : Out(1)
+        Last tap of a kernel row.
     last_c : Out(1)
         In the last channel block.
 
@@ -72,6 +74,7 @@ class TapWalk(wiring.Component):
                 "last_tap": Out(1),
                 "first": Out(1),
                 "last": Out(1),
+                "last_s": Out(1),
                 "last_c": Out(1),
             }
         )
@@ -90,6 +93,7 @@ class TapWalk(wiring.Component):
             step_r.eq(Mux(wrap_h, self.inc_r_wrap, self.inc_r)),
             step_row.eq(self.advance & last_s),
             step_block.eq(step_row & last_r),
+            self.last_s.eq(last_s),
             self.last_c.eq(last_c),
             self.last_tap.eq(last_r & last_s),
             self.last.eq(self.last_tap & last_c),

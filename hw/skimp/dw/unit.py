@@ -1,0 +1,199 @@
+"""Depthwise unit: ifmap buffer, feed, weights, lanes of one row or two, psums."""
+
+from amaranth import *
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+from amaranth.utils import ceil_log2
+
+from skimp.config import DW_SUM_BITS, Config
+from skimp.ctrl.unit_ports import connect_reads, connect_unit, linear_ports, unit_ports
+from skimp.dw.control import DepthwiseControl
+from skimp.dw.lanes import DepthwiseLanes
+from skimp.dw.psum import DepthwisePsums
+from skimp.feed.ifmap_glb import connect_fill, fill_ports
+from skimp.feed.ifmap_path import IfmapPath
+from skimp.feed.pipe import delay
+from skimp.isa import LoadTarget
+from skimp.mem.ram import Ram1R1W
+
+__all__ = ["DepthwiseUnit", "DepthwiseWeights"]
+
+
+class DepthwiseWeights(wiring.Component):
+    """Weights of one row of lanes: a word of out_channels bytes for each tap.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    w_en, w_addr, w_data : In
+        A beat to write: several words, or a part of one.
+    r_en, r_addr : In
+        Word to read.
+    r_unit : In(1)
+        With r_en: all weights are 1, whatever there is.
+    r_data : Out(ArrayLayout(signed(8), out_channels))
+
+    Notes
+    -----
+    *Latency*: 2 clocks from r_en to r_data.
+    """
+
+    read_latency = 2
+
+    def __init__(self, config: Config):
+        self._config = config
+        super().__init__(
+            {
+                "w_en": In(1),
+                "w_addr": In(24),
+                "w_data": In(config.bus_bits),
+                "r_en": In(1),
+                "r_addr": In(ceil_log2(config.dw_wgt_depth)),
+                "r_unit": In(1),
+                "r_data": Out(data.ArrayLayout(signed(8), config.out_channels)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        cfg = self._config
+        word_bits = 8 * cfg.out_channels
+        # A line of the memory is a beat or a word, whichever is longer.
+        words = max(1, cfg.dw_wgt_beat_words)
+        beats = 1 if cfg.dw_wgt_beat_words else word_bits // cfg.bus_bits
+        m.submodules.ram = ram = Ram1R1W(
+            width=beats * cfg.bus_bits,
+            depth=-(-cfg.dw_wgt_depth // words),
+            granularity=cfg.bus_bits,
+        )
+        m.d.comb += [
+            ram.w_addr.eq(self.w_addr // beats),
+            ram.w_data.eq(self.w_data.replicate(beats)),
+            ram.r_en.eq(self.r_en),
+            ram.r_addr.eq(self.r_addr // words),
+        ]
+        for n in range(beats):
+            m.d.comb += ram.w_en[n].eq(self.w_en & (self.w_addr % beats == n))
+        place = delay(m, self.r_addr % words, 1, name="place", reset_less=True)
+        unit = delay(m, self.r_unit, 1, name="unit", reset_less=True)
+        word = ram.r_data.word_select(place, word_bits)
+        for c in range(cfg.out_channels):
+            m.d.sync += self.r_data[c].eq(Mux(unit, 1, word.word_select(c, 8)))
+        return m
+
+
+class DepthwiseUnit(wiring.Component):
+    """Everything between the ifmap words and the psums of DEPTHWISE.
+
+    The rows of lanes take the same words of the ifmap buffer, each with weights of its own. As in
+    `ArrayUnit`, nothing in here waits.
+
+    Parameters
+    ----------
+    config : Config
+
+    Members
+    -------
+    command : In(stream), post : Out(MASK_BITS), idle : Out(1), waiting : Out(1)
+    glb_w_count, glb_w_row, glb_w_bank, glb_w_data : In
+    glb_w2_count, glb_w2_row, glb_w2_bank, glb_w2_data, glb_w_blocks : In
+        Fills the ifmap buffer, as `IfmapGlb`.
+    lin_w_en, lin_w_target, lin_w_addr, lin_w_data : In
+        Fills the weights, a beat a clock (LoadTarget.DW_WGT; others are not for this unit).
+    psum_rd_en, psum_rd_slot, psum_rd_addr, psum_rd_row : In
+    psum : Out(ArrayLayout(signed(DW_SUM_BITS), out_channels)).array(pixels)
+        `psum_read_latency` clocks later; 0 for pixels that were not read in that clock.
+    inc_depthwise : Out(1)
+    inc_macs_gated : Out(16)
+    """
+
+    psum_read_latency = DepthwisePsums.read_latency
+
+    def __init__(self, config: Config):
+        self._config = config
+        self._path = IfmapPath(
+            config,
+            depth=config.dw_ifmap_depth,
+            blocks=config.ofmap_blocks,
+            rows=config.dw_rows,
+            macs_bits=1,
+        )
+        self.flight_cycles = (
+            1 + self._path.latency + DepthwiseLanes.latency + DepthwisePsums.write_latency
+        )
+        self._control = DepthwiseControl(config, flight_cycles=self.flight_cycles)
+        self.prepare_cycles = self._control.prepare_cycles
+        sums = data.ArrayLayout(signed(DW_SUM_BITS), config.out_channels)
+        super().__init__(
+            unit_ports()
+            | {f"glb_{name}": member for name, member in fill_ports(config).items()}
+            | linear_ports(config)
+            | {
+                "glb_w_blocks": In(config.ofmap_blocks),
+                "psum_rd_en": In(config.pixels),
+                "psum_rd_slot": In(2),
+                "psum_rd_addr": In(ceil_log2(config.dw_psum_depth)),
+                "psum_rd_row": In(1),
+                "psum": Out(sums).array(config.pixels),
+                "inc_depthwise": Out(1),
+                "inc_macs_gated": Out(16),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        cfg = self._config
+        m.submodules.control = control = self._control
+        m.submodules.path = path = self._path
+        connect_unit(m, self, control)
+        connect_fill(m, self, path, prefix="glb_")
+        connect_reads(m, control, path)
+        issue = control.issue
+        m.d.comb += [
+            path.w_blocks.eq(self.glb_w_blocks),
+            path.macs_per_act.eq(control.macs_per_act),
+            self.inc_depthwise.eq(issue.valid),
+            self.inc_macs_gated.eq(path.inc_macs_gated),
+        ]
+
+        # Control records in step with weight reads, operands, psums.
+        read_issue = delay(m, issue, path.latency - DepthwiseWeights.read_latency, name="issue")
+        act_issue = delay(m, read_issue, DepthwiseWeights.read_latency, name="act_issue")
+        psum_issue = delay(m, act_issue, DepthwiseLanes.latency, name="psum_issue")
+        found = [Const(0, len(self.psum[0].as_value()))] * cfg.pixels
+        for r in range(cfg.dw_rows):
+            m.submodules[f"wgt_{r}"] = wgt = DepthwiseWeights(cfg)
+            m.submodules[f"lanes_{r}"] = lanes = DepthwiseLanes(cfg, maxima=r == 0)
+            m.submodules[f"psums_{r}"] = psums = DepthwisePsums(cfg)
+            m.d.comb += [
+                wgt.w_en.eq(self.lin_w_en & (self.lin_w_target == LoadTarget.DW_WGT)),
+                wgt.w_addr.eq(self.lin_w_addr),
+                wgt.w_data.eq(self.lin_w_data),
+                wgt.r_en.eq(read_issue.rows[r].valid & ~read_issue.unit_wgt),
+                wgt.r_addr.eq(read_issue.rows[r].wgt_addr),
+                wgt.r_unit.eq(read_issue.unit_wgt),
+                lanes.wgt.eq(wgt.r_data),
+                lanes.valid.eq(act_issue.rows[r].valid),
+                lanes.first.eq(act_issue.rows[r].first),
+                lanes.last.eq(act_issue.rows[r].last),
+                lanes.max_mode.eq(act_issue.max_mode),
+                psums.w_en.eq(lanes.acc_valid),
+                psums.w_slot.eq(psum_issue.slot),
+                psums.w_addr.eq(psum_issue.group),
+                psums.rd_en.eq(Mux(self.psum_rd_row == r, self.psum_rd_en, 0)),
+                psums.rd_slot.eq(self.psum_rd_slot),
+                psums.rd_addr.eq(self.psum_rd_addr),
+            ]
+            for i in range(cfg.pixels):
+                m.d.comb += [
+                    lanes.act[i].eq(path.act[i]),
+                    lanes.zero[i].eq(path.zero[i]),
+                    psums.w_data[i].eq(lanes.acc[i]),
+                ]
+                found[i] |= psums.rd_data[i].as_value()
+        for i in range(cfg.pixels):
+            m.d.comb += self.psum[i].as_value().eq(found[i])
+        return m
