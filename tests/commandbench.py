@@ -83,11 +83,30 @@ class CommandBench:
         )  # fmt: skip
         return values
 
+    def fill_dw_ifmap(self, words=None, **fields) -> np.ndarray:
+        """Load flat words 0 ... of the depthwise unit's buffer; return them [word, out_channels]."""
+        cfg = self.config
+        words = cfg.pixels * cfg.dw_ifmap_depth if words is None else words
+        values = self.int8(words, cfg.out_channels)
+        blocks = values.reshape(words, cfg.ofmap_blocks, -1).transpose(1, 0, 2)
+        self.add(
+            Opcode.LOAD_IFMAP, dram_addr=self.place(blocks), dw=1, num_blocks=cfg.ofmap_blocks,
+            num_rows=1, num_cols=words, seg_words=words * cfg.ofmap_blocks, seg_count=1,
+            dma_blocks=1, inc_col=self.glb(1), inc_col_wrap=self.glb(1), stride_h=1, stride_w=1,
+            **fields,
+        )  # fmt: skip
+        return values
+
     def fill(self, target: LoadTarget, values: np.ndarray, first=0, **fields) -> None:
         """Load blocks of a memory (words of the depthwise weights) from `first` on."""
         cfg = self.config
-        item = {LoadTarget.WGT: cfg.wgt_block_bytes, LoadTarget.PARAM: 12 * cfg.out_channels}
-        start = first * item.get(target, cfg.word_bytes)
+        item = {
+            LoadTarget.WGT: cfg.wgt_block_bytes,
+            LoadTarget.PARAM: 12 * cfg.out_channels,
+            LoadTarget.DW_WGT: cfg.out_channels,
+            LoadTarget.TABLE: cfg.word_bytes,
+        }[target]
+        start = first * item
         wanted = dict(num_beats=values.nbytes // cfg.bus_bytes, beat_addr=start // cfg.bus_bytes)
         self.add(
             Opcode.LOAD_LINEAR, dram_addr=self.place(values), target=target, **(wanted | fields)
@@ -120,6 +139,11 @@ class CommandBench:
         lanes = dict(ci_last=self.config.in_channels, co_valid=self.config.out_channels)
         real = dict(first=1, last=1) | lanes
         self.add(Opcode.CONV, **self.one_tap(num_pixels, **(real | fields)))
+
+    def depthwise(self, num_pixels: int, /, **fields: int) -> None:
+        """Append a DEPTHWISE of one tap over all lanes."""
+        lanes = dict(ci_last=self.config.out_channels)
+        self.add(Opcode.DEPTHWISE, **self.one_tap(num_pixels, **(lanes | fields)))
 
     def drain(self, num_pixels: int, /, **fields: int) -> None:
         """Append a DRAIN without clamping."""

@@ -8,10 +8,11 @@ from collections import Counter
 
 import numpy as np
 
-from skimp.config import CHAIN, Config
+from skimp.config import CHAIN, DW_SUM_BITS, Config
 from skimp.isa import (
     CHIP_BASE,
     COMMAND_BYTES,
+    MASK_BITS,
     TABLE_ENTRIES,
     CommandError,
     LoadTarget,
@@ -45,15 +46,16 @@ class FunctionalModel:
         self.config = config
         self.dram = dram
         ci, co = config.in_channels, config.out_channels
-        self.words = config.pixels * config.ifmap_depth
-        self.ifmap = np.zeros((self.words, ci), np.int8)
+        self.ifmap = np.zeros((config.pixels * config.ifmap_depth, ci), np.int8)
+        self.dw_ifmap = np.zeros((config.pixels * config.dw_ifmap_depth, co), np.int8)
         self.wgt = np.zeros((config.wgt_depth, config.wgt_block_bytes), np.int8)
-        dw_beats = -(-config.dw_wgt_depth // config.bus_words)
-        self.dw_wgt = np.zeros((dw_beats * config.bus_words, ci), np.int8)
+        dw_beats = -(-config.dw_wgt_depth * co // config.bus_bytes)
+        self.dw_wgt = np.zeros((dw_beats * config.bus_bytes // co, co), np.int8)
         self.param = np.zeros((config.param_depth, 3, co), np.int32)
         self.lut = np.zeros((2, TABLE_ENTRIES), np.int32)
-        entries = config.psum_depth * config.pixels
-        self.psum = np.zeros((config.psum_slots, entries, co), np.int32)
+        self.psum = np.zeros((config.psum_slots, config.tile_pixels, co), np.int32)
+        dw_psums = (config.dw_rows, config.dw_psum_slots, config.dw_tile_pixels, co)
+        self.dw_psum = np.zeros(dw_psums, np.int32)
         self.sums = None  # psums under way [pixel, co], of one tile
         self.ofmap = np.zeros((config.ofmap_depth, co), np.int8)
         self.residual = np.zeros((config.ofmap_depth, co), np.int8)
@@ -152,9 +154,14 @@ class FunctionalModel:
             return np.concatenate(([0], np.cumsum(steps)))
 
         base = (f.glb_base & 0xFFFF) * cfg.pixels + (f.glb_base >> 16)
+        # A word of the depthwise unit's buffer is filled by some blocks, one behind the other.
+        name, buffer, parts = (
+            ("dw_ifmap", self.dw_ifmap, cfg.ofmap_blocks) if f.dw else ("ifmap", self.ifmap, 1)
+        )
+        step, part = np.divmod(np.arange(f.num_blocks), parts)
         words = (
             base
-            + np.arange(f.num_blocks)[:, None, None] * self._flat(f.inc_block)
+            + step[:, None, None] * self._flat(f.inc_block)
             + offsets(rows, f.inc_row, f.inc_row_wrap, f.stride_h)[None, :, None]
             + offsets(cols, f.inc_col, f.inc_col_wrap, f.stride_w)[None, None, :]
         )
@@ -162,8 +169,8 @@ class FunctionalModel:
             self._fail("halves rows with padding or a stride")
         if f.halve:
             words = words[:, :, : -(-cols // 2)]
-        if words.min() < 0 or words.max() >= self.words:
-            self._fail(f"writes ifmap words {words.min()} to {words.max()} of {self.words}")
+        if words.min() < 0 or words.max() >= len(buffer):
+            self._fail(f"writes {name} words {words.min()} to {words.max()} of {len(buffer)}")
         apart = (f.inc_col >> 16) == cfg.pixels // 2
         if f.stride_w == 2 and cols > 1 and cfg.load_words > 1 and not apart:
             self._fail(f"writes two column phases to banks that are not {cfg.pixels // 2} apart")
@@ -178,8 +185,9 @@ class FunctionalModel:
             )
         if f.halve:
             tile = tile[:, :, ::2]
-        self._write("ifmap", words.reshape(-1))
-        self.ifmap[words.reshape(-1)] = tile.reshape(-1, cfg.in_channels)
+        places = (words * parts + part[:, None, None]).reshape(-1)
+        self._write(name, places)
+        buffer.reshape(-1, cfg.in_channels)[places] = tile.reshape(-1, cfg.in_channels)
 
     def _load_residual(self, f) -> None:
         cfg = self.config
@@ -253,18 +261,18 @@ class FunctionalModel:
         shape = (where.stop - where.start, *memory.shape[1:])
         memory[where] = data.view(memory.dtype.newbyteorder("<")).reshape(shape)
 
-    # Compute
+    # Array and depthwise unit
 
-    def _lanes(self, f) -> np.ndarray:
-        """Flat offset of every output pixel from the word of pixel 0."""
+    def _lanes(self, f, depth: int) -> np.ndarray:
+        """Flat offset of every output pixel from the word of pixel 0; psums of `depth` groups."""
         pixels = self.config.pixels
         self._need(f, "num_pixels", "tile_q")
         n = np.arange(f.num_pixels)
         group, lane = n // pixels, n % pixels
         if f.num_groups != -(-f.num_pixels // pixels):
             self._fail(f"{f.num_groups} groups do not hold {f.num_pixels} pixels")
-        if f.num_groups > self.config.psum_depth:
-            self._fail(f"{f.num_groups} groups; the psum scratchpad holds {self.config.psum_depth}")
+        if f.num_groups > depth:
+            self._fail(f"{f.num_groups} groups; the psum scratchpad holds {depth}")
         return lane + pixels * (group + n // f.tile_q * f.row_step)
 
     def _taps(self, f) -> np.ndarray:
@@ -284,19 +292,20 @@ class FunctionalModel:
             + walk(f.num_s, f.inc_s, f.inc_s_wrap, f.stride_w)[None, None, :]
         )
 
-    def _operands(self, f) -> tuple[np.ndarray, np.ndarray]:
-        """Return words [c, r * s, pixel] and their values minus the zero point."""
-        words = self._taps(f).reshape(f.num_c, -1)[:, :, None] + self._lanes(f)[None, None, :]
-        if words.min() < 0 or words.max() >= self.words:
-            self._fail(f"reads ifmap words {words.min()} to {words.max()} of {self.words}")
-        self._read("ifmap", np.unique(words))
-        return words, self.ifmap[words].astype(np.int32) - f.in_zp
+    def _words_of(self, name: str, size: int, taps: np.ndarray, lanes: np.ndarray) -> np.ndarray:
+        """Return the words [tap, pixel] that are read of an ifmap buffer."""
+        words = taps.reshape(-1, 1) + lanes
+        if words.min() < 0 or words.max() >= size:
+            self._fail(f"reads {name} words {words.min()} to {words.max()} of {size}")
+        return words
 
     def _conv(self, f) -> None:
         cfg = self.config
-        _, acts = self._operands(f)
-        num_taps = f.num_r * f.num_s
-        blocks = f.num_c * num_taps
+        lanes = self._lanes(f, cfg.psum_depth)
+        words = self._words_of("ifmap", len(self.ifmap), self._taps(f), lanes)
+        self._read("ifmap", np.unique(words))
+        acts = self.ifmap[words].astype(np.int32) - f.in_zp
+        blocks = f.num_c * f.num_r * f.num_s
         if f.wgt_base + blocks > cfg.wgt_depth:
             self._fail(f"takes weight blocks to {f.wgt_base + blocks} of {cfg.wgt_depth}")
         where = slice(f.wgt_base, f.wgt_base + blocks)
@@ -306,7 +315,7 @@ class FunctionalModel:
         weights = self.wgt[where].reshape(blocks, CHAIN, cfg.out_channels, chains)
         weights = weights.transpose(0, 2, 3, 1).reshape(blocks, cfg.out_channels, -1)
         # [pixel, block * ci] @ [block * ci, co]; float64 is exact below 2^53.
-        left = acts.reshape(blocks, f.num_pixels, -1).transpose(1, 0, 2).reshape(f.num_pixels, -1)
+        left = acts.transpose(1, 0, 2).reshape(f.num_pixels, -1)
         right = weights.transpose(0, 2, 1).reshape(-1, cfg.out_channels)
         kind = np.float32 if left.shape[1] * 255 * 128 < 1 << 24 else np.float64
         sums = (left.astype(kind) @ right.astype(kind)).astype(np.int64)
@@ -319,49 +328,83 @@ class FunctionalModel:
         if f.last:
             self._write("psum", self._psum_words(f))
             self.psum[f.psum_slot, : f.num_pixels] = sums
-        real = np.full(f.num_c, cfg.in_channels)
+        real = np.full((f.num_c, 1), cfg.in_channels)
         real[-1] = f.ci_last
-        lanes = np.arange(cfg.in_channels) < real[:, None]
-        zeros = (acts == 0) & lanes[:, None, None, :]
-        self._counts.macs_gated += int(zeros.sum()) * f.co_valid
+        lanes = (np.arange(cfg.in_channels) < real).repeat(f.num_r * f.num_s, axis=0)
+        self._counts.macs_gated += int(((acts == 0) & lanes[:, None, :]).sum()) * f.co_valid
 
-    def _psum_words(self, f):
-        start = f.psum_slot * self.config.tile_pixels
+    def _psum_words(self, f) -> slice:
+        """Words of the psum scratchpad that a tile takes."""
+        cfg = self.config
+        if f.psum_slot >= cfg.psum_slots:
+            self._fail(f"takes psum slot {f.psum_slot} of {cfg.psum_slots}")
+        start = f.psum_slot * cfg.tile_pixels
         return slice(start, start + f.num_pixels)
+
+    def _dw_psum_words(self, row: int, slot: int, num_pixels: int) -> slice:
+        """Words of the depthwise unit's psum memories that one row of a tile takes."""
+        cfg = self.config
+        if slot >= cfg.dw_psum_slots:
+            self._fail(f"takes psum slot {slot} of {cfg.dw_psum_slots}")
+        start = (row * cfg.dw_psum_slots + slot) * cfg.dw_tile_pixels
+        return slice(start, start + num_pixels)
 
     def _depthwise(self, f) -> None:
         cfg = self.config
-        _, acts = self._operands(f)
-        taps = acts[0]
         if f.num_c != 1:
             self._fail("takes one channel block")
+        if not 1 <= f.ci_last <= cfg.out_channels:
+            self._fail(f"has {f.ci_last} channels of {cfg.out_channels}")
+        lanes = self._lanes(f, cfg.dw_psum_depth)
+        taps = self._taps(f)[0]
+        if not f.num_pixels2:
+            if f.lag:
+                self._fail(f"lags {f.lag} rows without a lower row")
+            self._dw_row(f, 0, taps, lanes)
+            return
+        if cfg.dw_rows < 2:
+            self._fail("computes two rows side by side; the depthwise unit has lanes for one")
+        if f.num_pixels2 > f.num_pixels:
+            self._fail(f"has {f.num_pixels2} pixels in the lower rows, {f.num_pixels} in the upper")
+        if not 0 < f.lag < f.num_r:
+            self._fail(f"lags {f.lag} rows in a walk over {f.num_r}")
         if f.max_mode:
-            sums = np.maximum(taps.max(axis=0), 0)
-        else:
-            weights = np.ones((len(taps), cfg.in_channels), np.int32)
-            if not f.unit_wgt:
-                where = slice(f.wgt_base, f.wgt_base + len(taps))
-                if where.stop > cfg.dw_wgt_depth:
-                    self._fail(f"takes weights to word {where.stop} of {cfg.dw_wgt_depth}")
-                self._read("dw_wgt", where)
-                weights = self.dw_wgt[where].astype(np.int32)
-                real = np.arange(cfg.in_channels) < f.ci_last
-                self._counts.macs_gated += int(((taps == 0) & real).sum())
-            sums = np.einsum("tpc,tc->pc", taps, weights, dtype=np.int64)
-        self._write_psums(f, sums)
+            self._fail("takes maxima of two rows side by side")
+        self._dw_row(f, 0, taps[: -f.lag], lanes)
+        self._dw_row(f, 1, taps[f.lag :], lanes[: f.num_pixels2])
 
-    def _write_psums(self, f, sums) -> None:
-        """Write psums of one channel block; the other lanes get zeros."""
-        self._write("psum", self._psum_words(f))
-        psum = self.psum[f.psum_slot, : f.num_pixels]
-        psum[:] = 0
-        psum[:, : self.config.in_channels] = wrap_int32(sums)
+    def _dw_row(self, f, row: int, taps: np.ndarray, lanes: np.ndarray) -> None:
+        """Compute the upper (0) or lower (1) rows of a tile: its taps [r, s], its pixels."""
+        cfg = self.config
+        words = self._words_of("dw_ifmap", len(self.dw_ifmap), taps, lanes)
+        # What lies in lanes that are not real does not matter.
+        real_parts = np.arange(-(-f.ci_last // cfg.in_channels))
+        self._read("dw_ifmap", np.unique(words)[:, None] * cfg.ofmap_blocks + real_parts)
+        acts = self.dw_ifmap[words].astype(np.int32) - f.in_zp
+        if f.max_mode:
+            sums = np.maximum(acts.max(axis=0), 0)
+        elif f.unit_wgt:
+            sums = acts.sum(axis=0, dtype=np.int64)
+        else:
+            where = slice(f.wgt_base, f.wgt_base + taps.size)
+            if where.stop > cfg.dw_wgt_depth:
+                self._fail(f"takes weights to word {where.stop} of {cfg.dw_wgt_depth}")
+            self._read("dw_wgt", where)
+            weights = self.dw_wgt[where].astype(np.int32)
+            sums = np.einsum("tpc,tc->pc", acts, weights, dtype=np.int64)
+            self._counts.macs_gated += int((acts[:, :, : f.ci_last] == 0).sum())
+        half = 1 << DW_SUM_BITS - 1
+        self._write("dw_psum", self._dw_psum_words(row, f.psum_slot, len(lanes)))
+        self.dw_psum[row, f.psum_slot, : len(lanes)] = (sums + half) % (2 * half) - half
 
     def _drain(self, f) -> None:
         cfg = self.config
         self._need(f, "num_pixels")
-        if f.num_pixels > cfg.tile_pixels:
-            self._fail(f"{f.num_pixels} pixels; the psum scratchpad holds {cfg.tile_pixels}")
+        room = cfg.dw_tile_pixels if f.dw else cfg.tile_pixels
+        if f.num_pixels > room:
+            self._fail(f"{f.num_pixels} pixels; the psum scratchpad holds {room}")
+        if f.dw_row >= (cfg.dw_rows if f.dw else 1):
+            self._fail("takes psums of lower rows that there are not")
         if f.rounding not in set(Rounding):
             self._fail(f"has no rounding {f.rounding}")
         if f.ofmap_base + f.num_pixels > cfg.ofmap_depth:
@@ -369,9 +412,14 @@ class FunctionalModel:
         if f.param_block >= cfg.param_depth:
             self._fail(f"takes parameter word {f.param_block} of {cfg.param_depth}")
         self._read("param", slice(f.param_block, f.param_block + 1))
-        self._read("psum", self._psum_words(f))
+        if f.dw:
+            self._read("dw_psum", self._dw_psum_words(f.dw_row, f.psum_slot, f.num_pixels))
+            psums = self.dw_psum[f.dw_row, f.psum_slot]
+        else:
+            self._read("psum", self._psum_words(f))
+            psums = self.psum[f.psum_slot]
         bias, mult, shift = self.param[f.param_block].astype(np.int64)
-        acc = self.psum[f.psum_slot, : f.num_pixels].astype(np.int64)
+        acc = psums[: f.num_pixels].astype(np.int64)
         match Rounding(f.rounding):
             case Rounding.DOUBLE:
                 out = multiply_double(wrap_int32(acc + bias), mult, shift)
@@ -421,4 +469,4 @@ class _Fields:
 
 
 def _bits(mask: int):
-    return (bit for bit in range(16) if mask >> bit & 1)
+    return (bit for bit in range(MASK_BITS) if mask >> bit & 1)

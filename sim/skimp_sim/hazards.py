@@ -37,10 +37,13 @@ class HazardCheck:
         sizes = {
             "ifmap": config.pixels * config.ifmap_depth,
             "wgt": config.wgt_depth,
-            "dw_wgt": config.dw_wgt_depth + config.bus_words,
+            # In parts of in_channels bytes: blocks are written one by one.
+            "dw_ifmap": config.pixels * config.dw_ifmap_depth * config.ofmap_blocks,
+            "dw_wgt": config.dw_wgt_depth + config.dw_wgt_beat_words,  # loads end with a beat
             "param": config.param_depth,
             "table": 1,
             "psum": config.psum_slots * config.tile_pixels,
+            "dw_psum": config.dw_rows * config.dw_psum_slots * config.dw_tile_pixels,
             "ofmap": config.ofmap_depth,
             "residual": config.ofmap_depth,
         }

@@ -13,7 +13,7 @@ __all__ = ["html_page", "layer_chart"]
 
 _CAUSES = (
     ("array", "array", "#3b6ea8"),
-    ("depthwise", "depthwise unit", "#6aa84f"),
+    ("depthwise", "depthwise unit alone", "#6aa84f"),
     ("stall_dram_read", "waits for DRAM reads", "#e06666"),
     ("stall_dram_write", "waits for DRAM writes", "#f6b26b"),
     ("stall_drain", "waits for the drain", "#ffd966"),

@@ -201,7 +201,9 @@ def _layer_json(row: LayerRow, config: Config, names: dict[int, str]) -> dict:
             "drain": counters.get("stall_drain", 0),
             "other": counters.get("stall_other", 0),
         },
-        "busy_cycles": {name: counters.get(name, 0) for name in ("array", "depthwise", "drain")},
+        "busy_cycles": {
+            name: counters.get(name, 0) for name in ("array", "depthwise", "beside", "drain")
+        },
         "dram_read_bytes": reads,
         "dram_write_bytes": writes,
         "act_accesses": counted("act_accesses", ("read", "written")),

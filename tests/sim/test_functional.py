@@ -17,6 +17,7 @@ from skimp.isa import (
     Semaphore,
     assemble,
 )
+from skimp_compiler.geometry import TileGeometry, Window
 from skimp_sim.functional import FunctionalError
 
 SEEDS = range(8)
@@ -89,12 +90,21 @@ def random_taps(b: CommandBench, *, num_c=None, num_r=None, num_s=None):
     return fields, np.array(words).reshape(num_c, num_r, num_s, num_pixels)
 
 
+def roomy(config, **fields):
+    """A configuration whose depthwise unit has a larger ifmap buffer, and what is asked for."""
+    return dataclasses.replace(config, dw_ifmap_depth=256, **fields)
+
+
+@pytest.mark.parametrize("dw", [False, True])
 @pytest.mark.parametrize("config", CONFIGS)
 @pytest.mark.parametrize("seed", SEEDS)
-def test_load_ifmap(config, seed):
+def test_load_ifmap(config, seed, dw):
+    config = roomy(config)
     b = bench(config, seed)
     rng = b.rng
-    blocks, rows, cols = (int(n) for n in rng.integers(1, (3, 4, 4)))
+    blocks, rows, cols = (int(n) for n in rng.integers(1, (6 if dw else 3, 4, 4)))
+    parts = config.ofmap_blocks if dw else 1
+    before = b.fill_dw_ifmap() if dw else np.zeros((config.pixels * config.ifmap_depth, 1), np.int8)
     top, bottom, left, right = (int(n) for n in rng.integers(0, 3, 4))
     stride_h, stride_w = (int(n) for n in rng.integers(1, 4, 2))
     fill = int(rng.integers(-128, 128))
@@ -126,19 +136,23 @@ def test_load_ifmap(config, seed):
         stride_h=stride_h, stride_w=stride_w, glb_base=b.glb(base), inc_col=b.glb(plane_w),
         inc_col_wrap=b.glb(1 - (stride_w - 1) * plane_w), inc_row=b.glb(plane_h),
         inc_row_wrap=b.glb(pitch - (stride_h - 1) * plane_h), inc_block=b.glb(plane_h * stride_h),
-        **dma,
+        dw=dw, **dma,
     )  # fmt: skip
     model = b.run()
+    buffer = model.dw_ifmap if dw else model.ifmap
+    wanted = np.broadcast_to(before, buffer.shape).copy()
     for block in range(blocks):
         for y in range(height):
             for x in range(width):
-                flat = base + block * plane_h * stride_h
+                flat = base + block // parts * plane_h * stride_h
                 flat += y % stride_h * plane_h + y // stride_h * pitch
                 flat += x % stride_w * plane_w + x // stride_w
                 inside = top <= y < top + rows and left <= x < left + cols
                 for ci in range(config.in_channels):
-                    wanted = values[block, y - top, x - left, ci] if inside else fill
-                    assert model.ifmap[flat, ci] == wanted, (seed, block, y, x, ci)
+                    value = values[block, y - top, x - left, ci] if inside else fill
+                    wanted[flat, block % parts * config.in_channels + ci] = value
+    # What no block of the command fills keeps what it had.
+    np.testing.assert_array_equal(buffer, wanted, err_msg=f"seed {seed}")
     (counts,) = model.layers.values()
     if seed % 2:
         starts = {address: blocks * rows * cols}
@@ -205,7 +219,7 @@ def test_load_linear(config):
     b = bench(config, 1)
     ci, co = config.in_channels, config.out_channels
     wgt = b.int8(3 * co * ci, low=-127)
-    dw_wgt = b.int8(8 * ci, low=-127)
+    dw_wgt = b.int8(8 * co, low=-127)
     param = b.rng.integers(-(1 << 31), 1 << 31, 2 * 3 * co).astype(np.int32)
     tables = b.rng.integers(-(1 << 31), 1 << 31, 512).astype(np.int32)
     b.fill(LoadTarget.WGT, wgt, 2)
@@ -216,7 +230,7 @@ def test_load_linear(config):
     for n, value in enumerate(wgt):
         assert model.wgt[2 + n // (co * ci), n % (co * ci)] == value
     for n, value in enumerate(dw_wgt):
-        assert model.dw_wgt[4 + n // ci, n % ci] == value
+        assert model.dw_wgt[4 + n // co, n % co] == value
     for n, value in enumerate(param):
         assert model.param[1 + n // (3 * co), n // co % 3, n % co] == value
     for n, value in enumerate(tables):
@@ -289,14 +303,16 @@ def test_conv_wraps_around():
 @pytest.mark.parametrize("mode", ["wgt", "unit", "max"])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_depthwise(config, mode, seed):
+    config = roomy(config)
     b = bench(config, seed)
-    ifmap = b.fill_ifmap().astype(int)
-    wgt = b.int8(16, config.in_channels, low=-127)
+    co = config.out_channels
+    ifmap = b.fill_dw_ifmap().astype(int)
+    wgt = b.int8(16, co, low=-127)
     b.fill(LoadTarget.DW_WGT, wgt)
     fields, words = random_taps(b, num_c=1)
     _, num_r, num_s, num_pixels = words.shape
     in_zp = int(b.rng.choice([-128, -3, 0, 5, 127]))
-    ci_last = int(b.rng.integers(1, config.in_channels + 1))
+    ci_last = int(b.rng.integers(1, co + 1))
     b.add(
         Opcode.DEPTHWISE, in_zp=in_zp, wgt_base=3, ci_last=ci_last, max_mode=mode == "max",
         unit_wgt=mode != "wgt", **fields,
@@ -304,19 +320,169 @@ def test_depthwise(config, mode, seed):
     model = b.run()
     gated = 0
     for f in range(num_pixels):
-        for ci in range(config.in_channels):
+        for c in range(co):
             values = [
-                ifmap[words[0, r, s, f], ci] - in_zp for r in range(num_r) for s in range(num_s)
+                ifmap[words[0, r, s, f], c] - in_zp for r in range(num_r) for s in range(num_s)
             ]
             if mode == "max":
                 wanted = max(0, *values)
             else:
-                weights = wgt[3:, ci].astype(int) if mode == "wgt" else [1] * len(values)
+                weights = wgt[3:, c].astype(int) if mode == "wgt" else [1] * len(values)
                 wanted = sum(x * w for x, w in zip(values, weights))
-            assert model.psum[fields["psum_slot"], f, ci] == wanted, (seed, f, ci)
-            if mode == "wgt" and ci < ci_last:
+            assert model.dw_psum[0, fields["psum_slot"], f, c] == wanted, (seed, f, c)
+            if mode == "wgt" and c < ci_last:
                 gated += values.count(0)
-    assert model.layers[0].macs_gated == gated
+    counts = model.layers[0]
+    assert counts.macs_gated == gated
+    taps = num_r * num_s
+    assert counts.glb_accesses["ifmap"] == taps * num_pixels * config.ofmap_blocks
+    assert counts.spad_accesses["psum"] == num_pixels * co
+    assert counts.spad_accesses["wgt"] == (mode == "wgt") * taps * fields["num_groups"] * co
+
+
+def convolve(x, wgt, *, rows, cols, stride, in_zp):
+    """Depthwise convolution of [row, col, channel], padding included, with [r, s, channel]."""
+    out = np.zeros((rows, cols, x.shape[2]), np.int64)
+    for p in range(rows):
+        for q in range(cols):
+            for r in range(wgt.shape[0]):
+                for s in range(wgt.shape[1]):
+                    out[p, q] += (x[p * stride + r, q * stride + s].astype(int) - in_zp) * wgt[r, s]
+    return out
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+@pytest.mark.parametrize("two_rows", [False, True])
+@pytest.mark.parametrize("unit_wgt", [False, True])
+@pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (3, 1), (3, 2), (5, 1), (5, 2)])
+@pytest.mark.parametrize("seed", range(3))
+def test_depthwise_convolution(config, two_rows, unit_wgt, kernel, stride, seed):
+    """A layer from loads to drains, one output row by one and two side by side."""
+    config = roomy(config, dw_rows=1 + two_rows)
+    b = bench(config, seed)
+    rng, ci, co = b.rng, config.in_channels, config.out_channels
+    rows, cols = int(rng.integers(2, 6)), int(rng.integers(1, 6))
+    channels = int(rng.integers(1, 2 * co + 1))
+    in_zp, fill = (int(n) for n in rng.integers(-128, 128, 2))
+    top, left = (int(n) for n in rng.integers(0, min(kernel, 2) + 1, 2))
+    lag = stride if two_rows else 0
+    window = Window(r=kernel + lag, s=kernel, stride_h=stride * (1 + two_rows), stride_w=stride)
+    geometry = TileGeometry(
+        pixels=config.pixels, window=window, out_rows=-(-rows // (1 + two_rows)), out_cols=cols,
+        tile_q=cols,
+    )  # fmt: skip
+    # What of the tile is data; the rest of it, below an odd last row too, is padding.
+    height = (rows - 1) * stride + kernel - top - int(rng.integers(0, 2))
+    width = geometry.in_cols - left - int(rng.integers(0, 2))
+    height, width = max(height, 1), max(width, 1)
+    top, left = min(top, geometry.in_rows - height), min(left, geometry.in_cols - width)
+    bottom, right = geometry.in_rows - top - height, geometry.in_cols - left - width
+    blocks, groups = -(-channels // ci), -(-channels // co)
+    values = b.int8(blocks, height, width, ci)
+    b.fill_dw_ifmap()  # lanes that are not real hold something
+    b.add(
+        Opcode.LOAD_IFMAP, dw=1, dram_addr=b.place(values), num_blocks=blocks, num_rows=height,
+        num_cols=width, pad_top=top, pad_bottom=bottom, pad_left=left, pad_right=right, fill=fill,
+        seg_words=values.size // ci, seg_count=1, dma_blocks=1, **geometry.load_fields(base=2),
+    )  # fmt: skip
+    taps = kernel * kernel
+    wgt = b.int8(groups, kernel, kernel, co, low=-127)
+    beat_words = max(1, config.dw_wgt_beat_words)
+    tap_words = -(-taps // beat_words) * beat_words  # a group's weights begin at a beat
+    packed = np.zeros((groups, tap_words, co), np.int8)
+    packed[:, :taps] = wgt.reshape(groups, taps, co)
+    if unit_wgt:
+        wgt[:] = 1
+    else:
+        b.fill(LoadTarget.DW_WGT, packed)
+    b.fill_param(mult=1 << 30, shift=-12)
+    padded = np.full((geometry.in_rows, geometry.in_cols, blocks * ci), fill, np.int8)
+    padded[top : top + height, left : left + width] = values.transpose(1, 2, 0, 3).reshape(
+        height, width, -1
+    )
+    wanted = convolve(
+        padded[:, :, :channels],
+        wgt.transpose(1, 2, 0, 3).reshape(kernel, kernel, -1)[:, :, :channels].astype(int),
+        rows=rows, cols=cols, stride=stride, in_zp=in_zp,
+    )  # fmt: skip
+    steps = max(1, min(geometry.out_rows, config.dw_tile_pixels // cols) - int(rng.integers(0, 2)))
+    model = None
+    for group in range(groups):
+        real = min(co, channels - group * co)
+        for p0 in range(0, geometry.out_rows, steps):
+            upper = min(steps, geometry.out_rows - p0)
+            lower = min(upper, rows // 2 - p0) if two_rows else 0
+            slot = int(rng.integers(config.dw_psum_slots))
+            b.depthwise(
+                upper * cols, psum_slot=slot, num_pixels2=lower * cols, lag=lag if lower else 0,
+                in_zp=in_zp, unit_wgt=unit_wgt, wgt_base=group * tap_words, ci_last=real,
+                **geometry.tap_fields(
+                    base=2 + group * geometry.block_words, p0=p0,
+                    num_r=kernel + lag if lower else kernel,
+                ),
+            )  # fmt: skip
+            for row in range(1 + (lower > 0)):
+                pixels = (lower if row else upper) * cols
+                b.drain(pixels, dw=1, dw_row=row, psum_slot=slot, ofmap_base=row * 32)
+            # What is on the chip stays; the next commands are programs of their own.
+            model = b.run(model)
+            b.code = []
+            for row in range(1 + (lower > 0)):
+                size = lower if row else upper
+                these = wanted[row:: 1 + two_rows][p0 : p0 + size, :, group * co :][:, :, :real]
+                sums = these.reshape(size * cols, real)
+                got = model.dw_psum[row, slot, : size * cols, :real]
+                np.testing.assert_array_equal(got, sums, err_msg=f"seed {seed}")
+                drained = model.ofmap[row * 32 : row * 32 + size * cols, :real]
+                assert [int(v) for v in drained.reshape(-1)] == [
+                    min(max(requantised(int(v), 0, 1 << 30, -12, Rounding.DOUBLE), -128), 127)
+                    for v in sums.reshape(-1)
+                ], f"seed {seed}"
+
+
+def test_gated_macs_of_two_rows():
+    """Each row counts what its own taps and pixels take."""
+    config = roomy(QUAD)
+    b = bench(config, 3)
+    ifmap = b.fill_dw_ifmap()
+    b.fill(LoadTarget.DW_WGT, b.int8(6, config.out_channels))
+    b.depthwise(
+        7, num_pixels2=4, lag=2, num_r=5, num_s=2, inc_r=b.glb(11), inc_r_wrap=b.glb(11),
+        inc_s=b.glb(1), inc_s_wrap=b.glb(1), in_zp=5, ci_last=19,
+    )  # fmt: skip
+    counts = b.run().layers[0]
+    gated = 0
+    for pixels, first in ((7, 0), (4, 2)):
+        for r in range(first, first + 3):
+            for s in range(2):
+                for f in range(pixels):
+                    gated += np.count_nonzero(ifmap[11 * r + s + f, :19] == 5)
+    assert counts.macs_gated == gated > 0
+    co = config.out_channels
+    # Ten words for each pixel of the upper row; six weight words for each of two groups and rows.
+    assert counts.glb_accesses["ifmap"] == 10 * 7 * config.ofmap_blocks
+    assert counts.spad_accesses["wgt"] == 2 * 6 * 2 * co
+    assert counts.spad_accesses["psum"] == (7 + 4) * co
+
+
+@pytest.mark.parametrize("lower", [False, True])
+def test_depthwise_wraps_around(lower):
+    """Sums have 28 bits."""
+    config = dataclasses.replace(QUAD, dw_wgt_depth=4224)
+    b = bench(config, 1)
+    values = np.full((1, config.in_channels), 127, np.int8)
+    b.add(
+        Opcode.LOAD_IFMAP, dw=1, dram_addr=b.place(values), num_blocks=1, num_rows=1, num_cols=1,
+        seg_words=1, seg_count=1, dma_blocks=1, stride_h=1, stride_w=1,
+    )  # fmt: skip
+    b.fill(LoadTarget.DW_WGT, np.full((4224, config.out_channels), 127, np.int8))
+    taps = {False: 4144, True: 4145}  # 255 * 127 each: the last sum below 2^27, the first above
+    for over, count in taps.items():
+        rows = dict(num_pixels2=1, lag=1, num_r=2) if lower else {}
+        b.depthwise(1, psum_slot=over, num_s=count, ci_last=1, in_zp=-128, **rows)
+    model = b.run()
+    assert model.dw_psum[int(lower), 0, 0, 0] == 4144 * 255 * 127
+    assert model.dw_psum[int(lower), 1, 0, 0] == 4145 * 255 * 127 - (1 << 28)
 
 
 def requantised(acc, bias, mult, shift, rounding):
@@ -568,8 +734,32 @@ def test_reads_of_what_was_never_written():
     refused(b, "ofmap words that were never written")
     b = bench(ODD, 1)
     b.fill_ifmap(30)
-    b.add(Opcode.DEPTHWISE, **b.one_tap(3, ci_last=1))
+    b.depthwise(3)
+    refused(b, "dw_ifmap words that were never written")
+    b = bench(ODD, 1)
+    b.fill_dw_ifmap(30)
+    b.depthwise(3)
     refused(b, "dw_wgt words that were never written")
+    b = bench(ODD, 1)
+    b.fill_dw_ifmap(30, num_blocks=1, seg_words=30)  # of two
+    b.depthwise(3, unit_wgt=1, ci_last=ODD.in_channels)
+    b.run()
+    b.depthwise(3, unit_wgt=1, ci_last=ODD.in_channels + 1)
+    refused(b, "dw_ifmap words that were never written")
+    b = bench(QUAD, 1)
+    b.fill_dw_ifmap(60)
+    b.fill_param()
+    b.depthwise(7, unit_wgt=1, num_r=2, lag=1, num_pixels2=5)
+    b.drain(5, dw=1, dw_row=1)
+    b.run()
+    b.drain(6, dw=1, dw_row=1)
+    refused(b, "dw_psum words that were never written")
+    b.code[-2:] = []
+    b.drain(5, dw=1, dw_row=1, psum_slot=1)
+    refused(b, "dw_psum words that were never written")
+    b.code[-2:] = []
+    b.drain(5)
+    refused(b, " psum words that were never written")
     b = conv_ready()
     b.fill_param()
     b.conv(3)
@@ -602,6 +792,7 @@ def test_lanes_beyond_the_last_pixel_read_nothing():
         (dict(stride_h=0), "stride_h must be at least 1"),
         (dict(num_groups=2), "2 groups do not hold 3 pixels"),
         (dict(num_pixels=28, num_groups=10), "the psum scratchpad holds 9"),
+        (dict(last=1, psum_slot=2), "takes psum slot 2 of 2"),
         (dict(wgt_base=39, num_c=2), "weight blocks to 41 of 40"),
         (dict(ifmap_base=99 | 1 << 16), "ifmap words 298 to 300 of 300"),
         (dict(num_s=2, inc_s_wrap=0xFFFF), "ifmap words -3 to"),
@@ -635,7 +826,9 @@ def test_other_commands_that_do_not_fit():
 
     linear("num_beats must be at least 1", num_beats=0)
     linear("has no target 9", target=9)
-    linear("dw_wgt words to 65 of 64", beat_addr=64)
+    linear("are not whole blocks", beat_addr=1, num_beats=2)  # a word is two beats
+    linear("are not whole blocks")
+    linear("dw_wgt words to 65 of 64", beat_addr=128, num_beats=2)
     linear("are not whole blocks", target=LoadTarget.WGT)
     linear("tables are loaded whole", target=LoadTarget.TABLE)
     linear("reads beats from 0x4", dram_addr=4)
@@ -680,9 +873,39 @@ def test_other_commands_that_do_not_fit():
     b.store(3, dram_addr=1 << 20)
     refused(b, "writes dram bytes")
 
-    b = conv_ready()
-    b.add(Opcode.DEPTHWISE, **b.one_tap(3, num_c=2))
-    refused(b, "takes one channel block")
+    drain("takes psums of lower rows that there are not", dw_row=1)
+    drain("takes psums of lower rows that there are not", dw=1, dw_row=1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "match"),
+    [
+        (dict(num_c=2), "takes one channel block"),
+        (dict(ci_last=0), "has 0 channels of 32"),
+        (dict(ci_last=33), "has 33 channels of 32"),
+        (dict(psum_slot=3), "takes psum slot 3 of 3"),
+        (dict(num_pixels=41, num_groups=9), "the psum scratchpad holds 8"),
+        (dict(lag=1), "lags 1 rows without a lower row"),
+        (dict(num_pixels2=2, num_r=2), "lags 0 rows in a walk over 2"),
+        (dict(num_pixels2=2, num_r=2, lag=2), "lags 2 rows in a walk over 2"),
+        (dict(num_pixels2=4, num_r=2, lag=1), "4 pixels in the lower rows, 3 in the upper"),
+        (dict(num_pixels2=2, num_r=2, lag=1, max_mode=1), "maxima of two rows"),
+        (dict(wgt_base=64, unit_wgt=0), "takes weights to word 65 of 64"),
+        (dict(ifmap_base=49 | 3 << 16), "reads dw_ifmap words 248 to 250 of 250"),
+    ],
+)
+def test_depthwise_that_does_not_fit(fields, match):
+    b = bench(QUAD, 1)
+    b.fill_dw_ifmap()
+    b.depthwise(3, **(dict(unit_wgt=1) | fields))
+    refused(b, match)
+
+
+def test_two_rows_need_lanes():
+    b = bench(ODD, 1)
+    b.fill_dw_ifmap()
+    b.depthwise(3, unit_wgt=1, num_pixels2=2, num_r=2, lag=1)
+    refused(b, "the depthwise unit has lanes for one")
 
 
 def test_commands_for_another_configuration():

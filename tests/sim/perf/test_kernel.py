@@ -6,7 +6,7 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.sim import Simulator
 
 from skimp.configs import PRESETS
-from skimp.isa import Opcode
+from skimp.isa import MASK_BITS, Opcode
 from skimp_sim.perf.accounts import Intervals, counts_before
 from skimp_sim.perf.kernel import NEVER, Fifo, Semaphores, Unit
 from skimp_sim.perf.load import writer_runs
@@ -67,17 +67,18 @@ def test_semaphores():
         pass
 
     semaphores, unit = Semaphores(), Waiter()
-    semaphores.waiter[3] = unit
+    low, high = 1 << 1, 1 << MASK_BITS - 1
+    semaphores.waiter[MASK_BITS - 1] = unit
     assert semaphores.clock(0) == 0
-    assert semaphores.clock(0b1010) == NEVER
-    semaphores.post(0b1000, 20)
+    assert semaphores.clock(low | high) == NEVER
+    semaphores.post(high, 20)
     assert unit.due == 20
-    semaphores.post(0b0010, 15)
-    semaphores.post(0b1000, 30)
-    assert semaphores.clock(0b1010) == 20
-    semaphores.take(0b1010)
-    assert semaphores.clock(0b1000) == 30
-    assert semaphores.clock(0b0010) == NEVER
+    semaphores.post(low, 15)
+    semaphores.post(high, 30)
+    assert semaphores.clock(low | high) == 20
+    semaphores.take(low | high)
+    assert semaphores.clock(high) == 30
+    assert semaphores.clock(low) == NEVER
 
 
 def test_intervals():
