@@ -89,12 +89,12 @@ class CommandBench:
         words = cfg.pixels * cfg.dw_ifmap_depth if words is None else words
         values = self.int8(words, cfg.out_channels)
         blocks = values.reshape(words, cfg.ofmap_blocks, -1).transpose(1, 0, 2)
-        self.add(
-            Opcode.LOAD_IFMAP, dram_addr=self.place(blocks), dw=1, num_blocks=cfg.ofmap_blocks,
-            num_rows=1, num_cols=words, seg_words=words * cfg.ofmap_blocks, seg_count=1,
-            dma_blocks=1, inc_col=self.glb(1), inc_col_wrap=self.glb(1), stride_h=1, stride_w=1,
-            **fields,
+        wanted = dict(
+            dram_addr=self.place(blocks), dw=1, num_blocks=cfg.ofmap_blocks, num_rows=1,
+            num_cols=words, seg_words=words * cfg.ofmap_blocks, seg_count=1, dma_blocks=1,
+            inc_col=self.glb(1), inc_col_wrap=self.glb(1), stride_h=1, stride_w=1,
         )  # fmt: skip
+        self.add(Opcode.LOAD_IFMAP, **(wanted | fields))
         return values
 
     def fill(self, target: LoadTarget, values: np.ndarray, first=0, **fields) -> None:

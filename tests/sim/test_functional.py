@@ -423,17 +423,17 @@ def test_depthwise_convolution(config, two_rows, unit_wgt, kernel, stride, seed)
             )  # fmt: skip
             for row in range(1 + (lower > 0)):
                 pixels = (lower if row else upper) * cols
-                b.drain(pixels, dw=1, dw_row=row, psum_slot=slot, ofmap_base=row * 32)
+                b.drain(pixels, dw=1, dw_row=row, psum_slot=slot, ofmap_base=row * upper * cols)
             # What is on the chip stays; the next commands are programs of their own.
             model = b.run(model)
             b.code = []
             for row in range(1 + (lower > 0)):
                 size = lower if row else upper
-                these = wanted[row:: 1 + two_rows][p0 : p0 + size, :, group * co :][:, :, :real]
+                these = wanted[row :: 1 + two_rows][p0 : p0 + size, :, group * co :][:, :, :real]
                 sums = these.reshape(size * cols, real)
                 got = model.dw_psum[row, slot, : size * cols, :real]
                 np.testing.assert_array_equal(got, sums, err_msg=f"seed {seed}")
-                drained = model.ofmap[row * 32 : row * 32 + size * cols, :real]
+                drained = model.ofmap[row * upper * cols :][: size * cols, :real]
                 assert [int(v) for v in drained.reshape(-1)] == [
                     min(max(requantised(int(v), 0, 1 << 30, -12, Rounding.DOUBLE), -128), 127)
                     for v in sums.reshape(-1)
@@ -792,7 +792,7 @@ def test_lanes_beyond_the_last_pixel_read_nothing():
         (dict(stride_h=0), "stride_h must be at least 1"),
         (dict(num_groups=2), "2 groups do not hold 3 pixels"),
         (dict(num_pixels=28, num_groups=10), "the psum scratchpad holds 9"),
-        (dict(last=1, psum_slot=2), "takes psum slot 2 of 2"),
+        (dict(psum_slot=3), "takes psum slot 3 of 3"),
         (dict(wgt_base=39, num_c=2), "weight blocks to 41 of 40"),
         (dict(ifmap_base=99 | 1 << 16), "ifmap words 298 to 300 of 300"),
         (dict(num_s=2, inc_s_wrap=0xFFFF), "ifmap words -3 to"),

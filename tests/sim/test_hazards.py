@@ -6,7 +6,7 @@ from chains import random_chain
 from commandbench import CommandBench
 from netlib import conv_net, random_inputs
 from schedule import commands, edges, without_edge
-from testconfigs import ODD, WIDE
+from testconfigs import ODD, QUAD, WIDE
 
 from skimp.isa import COMMAND_BYTES, LoadTarget, Opcode, Semaphore, assemble
 from skimp_compiler.compiler import compile_graph
@@ -25,6 +25,12 @@ IFMAP, WGT, PARAM = (
 )
 PSUM, PSUM_FREE = bits(Semaphore.PSUM_FULL), bits(Semaphore.PSUM_FREE)
 OFMAP, OFMAP_FREE = bits(Semaphore.OFMAP_FULL), bits(Semaphore.OFMAP_FREE)
+DW_IFMAP, DW_WGT, DW_PSUM = (
+    bits(s) for s in (Semaphore.DW_IFMAP_FULL, Semaphore.DW_WGT_FULL, Semaphore.DW_PSUM_FULL)
+)
+DW_IFMAP_FREE, DW_WGT_FREE, DW_PSUM_FREE = (
+    bits(s) for s in (Semaphore.DW_IFMAP_FREE, Semaphore.DW_WGT_FREE, Semaphore.DW_PSUM_FREE)
+)
 
 
 def loaded(ifmap=IFMAP, wgt=WGT, param=PARAM) -> CommandBench:
@@ -52,7 +58,7 @@ def test_read_before_write():
     b.conv(3, wait=IFMAP | WGT, post=PSUM)
     b.run()
     b.drain(3, wait=PSUM)
-    b.run()  # weights came behind the parameters: who is behind compute is behind both
+    b.run()  # weights came behind the parameters: who is behind the array is behind both
     b = loaded()
     b.conv(3, wait=IFMAP | WGT)
     b.drain(3, wait=PARAM)
@@ -85,7 +91,7 @@ def test_overwritten_while_read():
 
 
 def chain(*, psum_free=True) -> CommandBench:
-    """Two tiles through compute and drain; the second takes the slot of the first."""
+    """Two tiles through array and drain; the second takes the slot of the first."""
     b = loaded()
     b.conv(3, wait=IFMAP | WGT, post=PSUM)
     b.drain(3, wait=PSUM, post=PSUM_FREE | OFMAP)
@@ -125,7 +131,7 @@ def test_parameters_overwritten_before_they_are_used():
             refused(b, "may overwrite param while it is still read")
 
 
-def test_tables_residuals_and_depthwise_weights_are_watched():
+def test_tables_and_residuals_are_watched():
     def drained(**fields):
         b = loaded()
         b.conv(3, wait=IFMAP | WGT, post=PSUM)
@@ -146,10 +152,99 @@ def test_tables_residuals_and_depthwise_weights_are_watched():
     more = PARAM | bits(Semaphore.RESIDUAL_FULL)
     b.code[-1] = assemble(Opcode.DRAIN, wait=more, num_pixels=3, add=1, residual=1)
     b.run()
-    b = loaded()
-    b.fill(LoadTarget.DW_WGT, b.int8(1, ODD.in_channels))
-    b.add(Opcode.DEPTHWISE, **b.one_tap(3, ci_last=1, wait=IFMAP))
+
+
+# The depthwise unit: two rows, beside the array
+
+TWO_ROWS = dict(num_r=2, lag=1, num_pixels2=3)
+
+
+def dw_loaded(ifmap=DW_IFMAP, wgt=DW_WGT) -> CommandBench:
+    """Both units' buffers and weights and the parameters are loaded; what the former post."""
+    b = CommandBench(QUAD, np.random.default_rng(1), fenced=False)
+    b.fill_ifmap(30, post=IFMAP)
+    b.fill_dw_ifmap(30, post=ifmap)
+    b.fill_param(post=PARAM)
+    b.fill(LoadTarget.DW_WGT, b.int8(2, QUAD.out_channels), post=wgt)
+    b.fill_wgt(1, post=WGT)
+    return b
+
+
+def test_depthwise_reads_before_write():
+    b = dw_loaded()
+    b.depthwise(5, **TWO_ROWS)
+    refused(b, "may read dw_ifmap before it is written")
+    b = dw_loaded()
+    b.depthwise(5, wait=DW_IFMAP, **TWO_ROWS)
     refused(b, "may read dw_wgt before it is written")
+    for row in (0, 1):
+        b = dw_loaded()
+        b.depthwise(5, wait=DW_IFMAP | DW_WGT, post=DW_PSUM, **TWO_ROWS)
+        b.drain(3, wait=PARAM, dw=1, dw_row=row)
+        refused(b, "may read dw_psum before it is written")
+        b.code[-1:] = []
+        b.drain(3, wait=PARAM | DW_PSUM, dw=1, dw_row=row)
+        b.run()
+
+
+def test_each_unit_waits_for_its_own_buffers():
+    """What the array's semaphores order is not ordered for the depthwise unit."""
+    b = dw_loaded()
+    b.conv(5, wait=IFMAP | WGT, post=PSUM)
+    b.depthwise(5, wait=DW_WGT)
+    refused(b, "may read dw_ifmap before it is written")
+    b = dw_loaded()
+    b.depthwise(5, wait=IFMAP)
+    refused(b, "IFMAP_FULL is not DEPTHWISE's to take")
+    b = dw_loaded()
+    b.conv(5, wait=IFMAP | WGT, post=DW_PSUM)
+    refused(b, "DW_PSUM_FULL is not ARRAY's to post")
+    b = dw_loaded()
+    b.conv(5, wait=IFMAP | WGT, post=PSUM)
+    b.depthwise(5, wait=DW_IFMAP | DW_WGT, post=DW_PSUM)
+    b.drain(5, wait=PARAM | PSUM, dw=1)
+    refused(b, "may read dw_psum before it is written")
+    b.code[-1:] = []
+    b.drain(5, wait=PARAM | DW_PSUM)
+    refused(b, "may read psum before it is written")
+
+
+def test_buffers_of_the_depthwise_unit_overwritten_while_read():
+    def part(b, **fields):
+        b.fill_dw_ifmap(3, num_blocks=1, seg_words=3, **fields)
+
+    again = {
+        "dw_ifmap": (part, DW_IFMAP_FREE),
+        "dw_wgt": (
+            lambda b, **fields: b.fill(LoadTarget.DW_WGT, b.int8(1, QUAD.out_channels), **fields),
+            DW_WGT_FREE,
+        ),
+    }
+    for buffer, (load, free) in again.items():
+        for freed in (False, True):
+            b = dw_loaded()
+            b.depthwise(5, wait=DW_IFMAP | DW_WGT, post=free, **TWO_ROWS)
+            load(b, wait=free * freed)
+            if freed:
+                b.run()
+            else:
+                refused(b, f"may overwrite {buffer} while it is still read")
+
+
+def test_a_lower_row_overwritten_before_it_is_drained():
+    for freed in (0, 1):
+        b = dw_loaded()
+        b.depthwise(5, wait=DW_IFMAP | DW_WGT, post=DW_PSUM, **TWO_ROWS)
+        b.drain(5, wait=PARAM | DW_PSUM, dw=1, post=DW_PSUM_FREE * (1 - freed))
+        b.drain(3, dw=1, dw_row=1, post=DW_PSUM_FREE * freed)
+        # One row by one is drained already; another slot is free.
+        b.depthwise(5, psum_slot=1, **TWO_ROWS)
+        b.depthwise(5, wait=DW_PSUM_FREE)
+        b.depthwise(5, **TWO_ROWS)
+        if freed:
+            b.run()
+        else:
+            refused(b, "0x280: may overwrite dw_psum while it is still read")
 
 
 def stored(post=0, wait=0) -> CommandBench:
@@ -193,17 +288,17 @@ def test_store_over_what_a_load_reads():
 def test_semaphores_lead_from_one_unit_to_one_other():
     b = loaded()
     b.conv(3, wait=IFMAP | WGT, post=WGT)
-    refused(b, "WGT_FULL is not COMPUTE's to post")
+    refused(b, "WGT_FULL is not ARRAY's to post")
     b = loaded()
     b.drain(3, wait=WGT)
     refused(b, "WGT_FULL is not DRAIN's to take")
     b = loaded()
     b.conv(3, wait=IFMAP | WGT, post=bits(Semaphore.STORED))
-    refused(b, "STORED is not COMPUTE's to post")
+    refused(b, "STORED is not ARRAY's to post")
 
 
 def test_clocks_pass_through_other_units():
-    """Order is transitive: weights, compute, drain, and back to the weights."""
+    """Order is transitive: weights, array, drain, and back to the weights."""
     check = HazardCheck(ODD)
 
     def command(opcode, wait=0, post=0):
