@@ -11,7 +11,7 @@ from netlib import conv_net, random_inputs
 from testconfigs import ODD, QUAD, WIDE
 
 from skimp.configs import PRESETS
-from skimp.isa import Opcode, Semaphore, assemble
+from skimp.isa import LoadTarget, Opcode, Semaphore, assemble
 from skimp.regs import COUNTERS
 from skimp_compiler.compiler import compile_graph
 from skimp_compiler.graph import ModelError
@@ -193,11 +193,122 @@ def test_a_program_of_nothing():
     assert counters["array"] == counters["drain"] == 0
 
 
+def bits(*semaphores):
+    return sum(1 << semaphore for semaphore in semaphores)
+
+
+def conv(*, taps, groups, **fields):
+    """CONV over one block of channels."""
+    return Opcode.CONV, dict(num_c=1, num_r=1, num_s=taps, num_groups=groups, **fields)
+
+
+def depthwise(*, rows, cols, groups, **fields):
+    """DEPTHWISE with a walk of rows x cols."""
+    return Opcode.DEPTHWISE, dict(num_c=1, num_r=rows, num_s=cols, num_groups=groups, **fields)
+
+
+def counters_of(*commands):
+    return run_perf(program_of(*commands, LAYER, (Opcode.END, {}))).counters[0]
+
+
+def test_depthwise_takes_a_clock_a_group_and_tap():
+    counters = counters_of(depthwise(rows=3, cols=5, groups=7))
+    assert counters["depthwise"] == 3 * 5 * 7
+    assert counters["array"] == counters["beside"] == 0
+    # Two rows side by side: their walk is longer, nothing else.
+    two = counters_of(depthwise(rows=4, cols=5, groups=7, lag=1, num_pixels=14, num_pixels2=7))
+    assert two["depthwise"] == 4 * 5 * 7
+    assert two["cycles"] == counters["cycles"] + 5 * 7
+    # Commands that are there in time follow each other with a clock between.
+    one = counters_of(depthwise(rows=3, cols=5, groups=21), *[(Opcode.CHECK, {})] * 2)
+    three = counters_of(*[depthwise(rows=3, cols=5, groups=7)] * 3)
+    assert three["depthwise"] == one["depthwise"] == 3 * 5 * 21
+    assert three["stall_other"] == one["stall_other"] + 2
+
+
+def test_units_work_beside_each_other():
+    both = counters_of(depthwise(rows=10, cols=10, groups=9), conv(taps=100, groups=12))
+    alone = counters_of(conv(taps=100, groups=12), (Opcode.CHECK, {}))
+    assert both["array"] == alone["array"] == 1200
+    assert both["depthwise"] + both["beside"] == 900
+    assert both["beside"] > 880
+    assert abs(both["cycles"] - alone["cycles"]) < 20
+    # Clocks in which the array stretches a short pass are the depthwise unit's.
+    short = counters_of(depthwise(rows=10, cols=10, groups=9), conv(taps=100, groups=4))
+    assert short["array"] == 400
+    assert short["depthwise"] + short["beside"] == 900
+    assert 430 < short["depthwise"] < 520
+    # With an order between them, one takes its turn behind the other.
+    ordered = counters_of(
+        depthwise(rows=10, cols=10, groups=9, post=bits(Semaphore.DW_PSUM_FULL)),
+        (Opcode.DRAIN, dict(num_pixels=1, dw=1, wait=bits(Semaphore.DW_PSUM_FULL), post=bits(
+            Semaphore.PSUM_FREE))),
+        conv(taps=100, groups=12, wait=bits(Semaphore.PSUM_FREE)),
+    )  # fmt: skip
+    assert ordered["beside"] == 0
+    assert ordered["array"] == 1200
+    assert ordered["depthwise"] == 900
+
+
+def test_waiting_for_loads_is_that_of_both_units():
+    """A clock is lost to reads only where neither unit has what to work on."""
+
+    def loads(post):
+        return Opcode.LOAD_LINEAR, dict(num_beats=256, target=LoadTarget.TABLE, post=bits(post))
+
+    waits = dict(wait=bits(Semaphore.WGT_FULL))
+    one = counters_of(loads(Semaphore.WGT_FULL), conv(taps=100, groups=8, **waits))
+    other = counters_of(
+        loads(Semaphore.DW_WGT_FULL),
+        depthwise(rows=10, cols=10, groups=8, wait=bits(Semaphore.DW_WGT_FULL)),
+    )
+    assert one["stall_dram_read"] > 512
+    assert abs(one["stall_dram_read"] - other["stall_dram_read"]) < 20
+    hidden = counters_of(
+        loads(Semaphore.WGT_FULL),
+        depthwise(rows=10, cols=10, groups=32),
+        conv(taps=100, groups=8, **waits),
+    )
+    assert hidden["stall_dram_read"] < one["stall_dram_read"] - 500
+    assert hidden["depthwise"] + hidden["beside"] == 3200
+    assert hidden["beside"] == hidden["array"] == 800
+
+
+@pytest.mark.parametrize("dw", [0, 1])
+def test_waiting_for_psums_is_that_of_either_unit(dw):
+    full, free = (
+        (Semaphore.DW_PSUM_FULL, Semaphore.DW_PSUM_FREE)
+        if dw
+        else (Semaphore.PSUM_FULL, Semaphore.PSUM_FREE)
+    )
+
+    def tile(**fields):
+        if dw:
+            return depthwise(rows=5, cols=2, groups=8, **fields)
+        return conv(taps=10, groups=8, **fields)
+
+    counters = counters_of(
+        tile(post=bits(full)),
+        (Opcode.DRAIN, dict(num_pixels=500, dw=dw, wait=bits(full), post=bits(free))),
+        tile(wait=bits(free)),
+    )
+    assert counters["drain"] == 500
+    assert 500 <= counters["stall_drain"] < 560
+    assert counters["depthwise" if dw else "array"] == 160
+
+
 def test_a_program_that_waits_for_ever_is_told():
     wait = 1 << Semaphore.PSUM_FULL
     drain = (Opcode.DRAIN, dict(num_pixels=1, wait=wait))
     with pytest.raises(PerfError, match=r"^the program waits for ever: DRAIN for DRAIN$"):
         run_perf(program_of(drain, LAYER, (Opcode.END, {})))
+    each = [
+        depthwise(rows=1, cols=1, groups=1, wait=bits(Semaphore.DW_IFMAP_FULL)),
+        conv(taps=1, groups=1, wait=bits(Semaphore.IFMAP_FULL)),
+    ]
+    both = "^the program waits for ever: ARRAY for CONV, DEPTHWISE for DEPTHWISE$"
+    with pytest.raises(PerfError, match=both):
+        run_perf(program_of(*each, LAYER, (Opcode.END, {})))
 
 
 @pytest.fixture
