@@ -238,6 +238,15 @@ def test_load_linear(config):
     assert model.layers[0].dram_read_bytes["wgt"] == 2048
 
 
+def test_each_row_of_the_depthwise_unit_has_its_weights():
+    for config in (ODD, QUAD):
+        b = bench(config, 1)
+        b.fill(LoadTarget.DW_WGT, b.int8(8, config.out_channels))
+        counts = b.run().layers[0]
+        assert counts.dram_read_bytes["wgt"] == 8 * config.out_channels
+        assert counts.spad_accesses["wgt"] == config.dw_rows * 8 * config.out_channels
+
+
 @pytest.mark.parametrize("config", CONFIGS)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_conv(config, seed):

@@ -29,9 +29,13 @@ class Depthwise(TapUnit):
             read=(Semaphore.DW_IFMAP_FULL, Semaphore.DW_WGT_FULL),
             psum_free=Semaphore.DW_PSUM_FREE,
         )
-        self.busy: list[tuple[int, int]] = []
+        self._busy: list[tuple[int, int]] = []
 
     def _run(self, start: int, command) -> int:
         end = start + command.num_groups * command.num_r * command.num_s
-        self.busy.append((start + 1, end + 1))
+        self._busy.append((start + 1, end + 1))
         return end - 1
+
+    def busy(self) -> list[tuple[int, int]]:
+        """Intervals in which taps are taken."""
+        return self._busy

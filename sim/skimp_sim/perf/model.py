@@ -190,7 +190,7 @@ class _Machine:
             marks,
             {
                 "array": array.busy(),
-                "depthwise": depthwise.busy,
+                "depthwise": depthwise.busy(),
                 "array_waiting": array.waiting(end),
                 "depthwise_waiting": depthwise.waiting(end),
                 "wait_psum": [*array.wait_psum, *depthwise.wait_psum],
