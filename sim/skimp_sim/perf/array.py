@@ -3,7 +3,7 @@
 import numpy as np
 
 from skimp.config import CHAIN, Config
-from skimp.ctrl.compute import MIN_PASS
+from skimp.ctrl.array_control import MIN_PASS
 from skimp.isa import Semaphore
 from skimp_sim.perf.kernel import CommandQueue, Semaphores
 from skimp_sim.perf.taps import TapUnit

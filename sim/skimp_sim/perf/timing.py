@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from amaranth.hdl import UnusedElaboratable
 
 from skimp.config import Config
-from skimp.ctrl.compute_unit import ComputeUnit
+from skimp.ctrl.array_unit import ArrayUnit
+from skimp.dw.unit import DepthwiseUnit
 from skimp.feed.pixel_lanes import PixelLanes
 from skimp.post.drain import DrainUnit
 from skimp.post.params import ParamSets
@@ -49,17 +50,17 @@ def timing_of(config: Config) -> Timing:
     with warnings.catch_warnings():
         # The modules are asked, not built.
         warnings.simplefilter("ignore", UnusedElaboratable)
-        compute = ComputeUnit(config)
-        drain = DrainUnit(config, psum_read_latency=compute.psum_read_latency)
+        array, depthwise = ArrayUnit(config), DepthwiseUnit(config)
+        drain = DrainUnit(config, psum_read_latency=array.psum_read_latency)
         timing = Timing(
-            array_flight_cycles=compute.flight_cycles,
-            dw_flight_cycles=compute.flight_cycles,
+            array_flight_cycles=array.flight_cycles,
+            dw_flight_cycles=depthwise.flight_cycles,
             setup_cycles=PixelLanes(config).setup_cycles,
             drain_latency=drain.latency,
             add_latency=drain.add_latency,
             param_cycles=ParamSets(config).load_cycles,
             load_words=config.load_queue_beats * config.chip_words,
         )
-        del compute, drain
+        del array, depthwise, drain
         gc.collect()  # so that the modules complain in here about not being built
     return timing
