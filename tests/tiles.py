@@ -37,6 +37,7 @@ class _Tiles(CommandBench):
         records = self.place(np.zeros(_MOST_LAYERS * RECORD_BYTES, np.uint8))
         values = np.empty((cfg.param_depth, 3, cfg.out_channels), np.int32)
         values[:, 0] = rng.integers(0, 1 << 12, values[:, 0].shape)
+        values[::2, 0] %= 32  # Rounding.AWAY: a sum of 0 stays 0
         values[:, 1] = rng.integers(1 << 30, 1 << 31, values[:, 1].shape)
         values[:, 2] = rng.integers(-12, -4, values[:, 2].shape)
         self.fill(LoadTarget.PARAM, values, post=1 << Semaphore.PARAM_FULL)
@@ -170,10 +171,11 @@ class _Tiles(CommandBench):
         for row, (start, pixels) in enumerate(zip(starts, rows)):
             last = row == len(rows) - 1
             low, high = sorted(int(n) for n in rng.integers(-128, 128, 2))
+            rounding, block = rng.choice(Rounding), int(rng.integers(cfg.param_depth))
             self.drain(
                 pixels, dw=dw, dw_row=row, psum_slot=slot, ofmap_base=start, act_min=low,
-                act_max=high, out_zp=int(rng.integers(-128, 128)), rounding=rng.choice(Rounding),
-                param_block=int(rng.integers(cfg.param_depth)), wait=wait * (row == 0),
+                act_max=high, out_zp=int(rng.integers(-128, 128)), rounding=rounding,
+                param_block=block - block % 2 * (rounding == Rounding.AWAY), wait=wait * (row == 0),
                 post=(free | 1 << Semaphore.OFMAP_FULL) * last,
             )  # fmt: skip
         for row, (start, pixels) in enumerate(zip(starts, rows)):
