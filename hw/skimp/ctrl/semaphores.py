@@ -4,7 +4,7 @@ from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from skimp.isa import MAX_COUNT, Semaphore
+from skimp.isa import MASK_BITS, MAX_COUNT, Semaphore
 
 __all__ = ["NUM_SEMAPHORES", "Semaphores"]
 
@@ -22,17 +22,17 @@ class Semaphores(wiring.Component):
     -------
     asks : In(num_units)
         The unit has a next command.
-    wait : In(16).array(num_units)
+    wait : In(MASK_BITS).array(num_units)
         Mask that the unit's next command waits for.
     granted : Out(num_units)
         Every semaphore of the mask is above 0.
     take : In(num_units)
         The granted command starts: one is taken from each of the mask.
-    post : In(16).array(num_units)
+    post : In(MASK_BITS).array(num_units)
         Masks to give one to.
     clear : In(1)
         All counts to 0, and no grants.
-    available : Out(16)
+    available : Out(MASK_BITS)
         Semaphores above 0.
 
     Notes
@@ -47,12 +47,12 @@ class Semaphores(wiring.Component):
         super().__init__(
             {
                 "asks": In(num_units),
-                "wait": In(16).array(num_units),
+                "wait": In(MASK_BITS).array(num_units),
                 "granted": Out(num_units),
                 "take": In(num_units),
-                "post": In(16).array(num_units),
+                "post": In(MASK_BITS).array(num_units),
                 "clear": In(1),
-                "available": Out(16),
+                "available": Out(MASK_BITS),
             }
         )
 

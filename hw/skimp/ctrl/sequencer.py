@@ -9,11 +9,11 @@ from skimp.config import Config
 from skimp.ctrl.decode import COMMAND_BITS, view
 from skimp.ctrl.semaphores import Semaphores
 from skimp.dma.axi import SegmentLayout
-from skimp.isa import COMMAND_BYTES, COMMANDS, Error, Opcode, Semaphore, Unit
+from skimp.isa import COMMAND_BYTES, COMMANDS, MASK_BITS, Error, Opcode, Semaphore, Unit
 
 __all__ = ["FETCH_AHEAD", "FETCH_COMMANDS", "NUM_UNITS", "UNIT_ORDER", "Sequencer"]
 
-UNIT_ORDER = (Unit.LOAD, Unit.WGT, Unit.ARRAY, Unit.DRAIN, Unit.STORE)
+UNIT_ORDER = (Unit.LOAD, Unit.WGT, Unit.ARRAY, Unit.DEPTHWISE, Unit.DRAIN, Unit.STORE)
 NUM_UNITS = len(UNIT_ORDER)
 
 FETCH_COMMANDS = 8
@@ -41,10 +41,10 @@ class Sequencer(wiring.Component):
     start : In(1), program_addr : In(32)
     segments : Out(stream(SegmentLayout)), beats : In(stream(bus_bits))
         Fetch, through the read master.
-    commands : Out(stream).array(5)
+    commands : Out(stream).array(6)
         To the units in UNIT_ORDER: commands whose semaphores are taken.
-    posts : In(16).array(5), idles : In(5)
-    memory_post : In(16)
+    posts : In(MASK_BITS).array(6), idles : In(6)
+    memory_post : In(MASK_BITS)
         Posts of writes that are acknowledged.
     progress : In(1)
         The bus moved a beat.
@@ -58,8 +58,8 @@ class Sequencer(wiring.Component):
         Stopped by an error: the masters issue nothing new.
     inc_command : Out(1)
     wait_read, wait_psum, wait_store : Out(1)
-        What compute's next command waits for: ifmap or weights (or there is none); a psum half;
-        drain's next command waits for the ofmap buffer.
+        What the next commands of array and depthwise unit wait for: both for ifmap or weights (or
+        there is none); one of them for a psum slot; drain's next command waits for the ofmap buffer.
 
     Notes
     -----
@@ -76,8 +76,8 @@ class Sequencer(wiring.Component):
                 "segments": Out(stream.Signature(SegmentLayout)),
                 "beats": In(stream.Signature(config.bus_bits)),
                 "commands": Out(stream.Signature(COMMAND_BITS)).array(NUM_UNITS),
-                "posts": In(16).array(NUM_UNITS),
-                "memory_post": In(16),
+                "posts": In(MASK_BITS).array(NUM_UNITS),
+                "memory_post": In(MASK_BITS),
                 "idles": In(NUM_UNITS),
                 "progress": In(1),
                 "bus_read_error": In(1),
@@ -182,12 +182,17 @@ class Sequencer(wiring.Component):
             mask = sum(1 << s for s in semaphores)
             return self._fifos[u].r_rdy & ((sems.wait[u] & ~sems.available & mask) != 0)
 
-        compute = UNIT_ORDER.index(Unit.ARRAY)
+        def starves(unit, *semaphores):
+            return ~self._fifos[UNIT_ORDER.index(unit)].r_rdy | waits(unit, *semaphores)
+
         m.d.comb += [
-            self.wait_psum.eq(waits(Unit.ARRAY, Semaphore.PSUM_FREE)),
+            self.wait_psum.eq(
+                waits(Unit.ARRAY, Semaphore.PSUM_FREE)
+                | waits(Unit.DEPTHWISE, Semaphore.DW_PSUM_FREE)
+            ),
             self.wait_read.eq(
-                ~self._fifos[compute].r_rdy
-                | waits(Unit.ARRAY, Semaphore.IFMAP_FULL, Semaphore.WGT_FULL)
+                starves(Unit.ARRAY, Semaphore.IFMAP_FULL, Semaphore.WGT_FULL)
+                & starves(Unit.DEPTHWISE, Semaphore.DW_IFMAP_FULL, Semaphore.DW_WGT_FULL)
             ),
             self.wait_store.eq(waits(Unit.DRAIN, Semaphore.OFMAP_FREE)),
         ]

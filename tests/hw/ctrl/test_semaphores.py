@@ -47,7 +47,7 @@ def test_counts(seed, backend):
             }
         )
         granted = [
-            all(counts[s] for s in range(16) if waits[u] >> s & 1)
+            all(counts[s] for s in range(NUM_SEMAPHORES) if waits[u] >> s & 1)
             and asks[u]
             and not (take[u] or clear)
             for u in range(4)

@@ -1,4 +1,4 @@
-"""Sequencer with a memory and five dummy units: order, semaphores, the end, every error."""
+"""Sequencer with a memory and six dummy units: order, semaphores, the end, every error."""
 
 import dataclasses
 import random
@@ -205,24 +205,37 @@ class Machine:
 
 
 def tiles(num_tiles, *, ahead=2):
-    """A layer as the compiler makes it: each tile goes through the five units."""
+    """Two layers beside each other: each tile of both goes through the units."""
     sem = Semaphore
     stages = (
-        (Opcode.LOAD_IFMAP, (), sem.IFMAP_FREE, (sem.IFMAP_FULL,)),
-        (Opcode.LOAD_LINEAR, (), sem.WGT_FREE, (sem.WGT_FULL,)),
         (
-            Opcode.CONV, (sem.IFMAP_FULL, sem.WGT_FULL), sem.PSUM_FREE,
+            Opcode.LOAD_IFMAP, (), (sem.IFMAP_FREE, sem.DW_IFMAP_FREE),
+            (sem.IFMAP_FULL, sem.DW_IFMAP_FULL),
+        ),
+        (
+            Opcode.LOAD_LINEAR, (), (sem.WGT_FREE, sem.DW_WGT_FREE),
+            (sem.WGT_FULL, sem.DW_WGT_FULL),
+        ),
+        (
+            Opcode.CONV, (sem.IFMAP_FULL, sem.WGT_FULL), (sem.PSUM_FREE,),
             (sem.IFMAP_FREE, sem.WGT_FREE, sem.PSUM_FULL),
         ),
-        (Opcode.DRAIN, (sem.PSUM_FULL,), sem.OFMAP_FREE, (sem.PSUM_FREE, sem.OFMAP_FULL)),
-        (Opcode.STORE, (sem.OFMAP_FULL,), None, (sem.OFMAP_FREE, sem.STORED)),
+        (
+            Opcode.DEPTHWISE, (sem.DW_IFMAP_FULL, sem.DW_WGT_FULL), (sem.DW_PSUM_FREE,),
+            (sem.DW_IFMAP_FREE, sem.DW_WGT_FREE, sem.DW_PSUM_FULL),
+        ),
+        (
+            Opcode.DRAIN, (sem.PSUM_FULL, sem.DW_PSUM_FULL), (sem.OFMAP_FREE,),
+            (sem.PSUM_FREE, sem.DW_PSUM_FREE, sem.OFMAP_FULL),
+        ),
+        (Opcode.STORE, (sem.OFMAP_FULL,), (), (sem.OFMAP_FREE, sem.STORED)),
     )  # fmt: skip
     commands = []
     for n in range(num_tiles):
         for opcode, full, free, posts in stages:
             wait = mask(*full)
-            if free is not None and n >= ahead:  # what the tile before last took is free again
-                wait |= mask(free)
+            if n >= ahead:  # what the tile before last took is free again
+                wait |= mask(*free)
             commands.append(assemble(opcode, wait=wait, post=mask(*posts)))
     return commands
 
@@ -260,7 +273,7 @@ def test_programs_in_order(config, stalls):
 
 
 def test_units_overlap():
-    """Five units with eight tiles take little more than eleven stages one behind the other."""
+    """Six units with eight tiles take little more than eleven stages one behind the other."""
     machine = Machine(program(*tiles(8)), durations=(100, 100))
     ended(machine, machine.run(4000))
     first, last = machine.issued[0][0], machine.finished[-1][0]
@@ -337,7 +350,7 @@ def stopped(machine, status, code, info):
 def test_bad_opcode(opcode, stalls):
     bad = bytes([opcode]) + bytes(COMMAND_BYTES - 1)
     machine = Machine(program(*tiles(2), bad, *tiles(2)), stalls=stalls)
-    stopped(machine, machine.run(2000), Error.BAD_COMMAND, AT + 11 * COMMAND_BYTES)
+    stopped(machine, machine.run(2000), Error.BAD_COMMAND, AT + 13 * COMMAND_BYTES)
 
 
 def test_wrong_hash():
@@ -385,7 +398,7 @@ def test_recovers_by_reset(when):
     status = machine.run(2000, until=lambda status: status["done"])
     assert machine.history[when + 99]["error"]
     assert status["done"] and not status["error"]
-    assert len([clock for clock, *_ in machine.issued if clock > when + 103]) == 16
+    assert len([clock for clock, *_ in machine.issued if clock > when + 103]) == 19
 
 
 def test_start_again():
@@ -394,22 +407,44 @@ def test_start_again():
     machine.inputs = {600: {"image": machine.image, "start": 1}}
     status = machine.run(1500, until=lambda status: len(machine.history) > 1200)
     assert status["done"] and not status["error"] and len(machine.events) == 2
-    assert len(machine.issued) == 20
+    assert len(machine.issued) == 24
     assert machine.history[599]["done"] and not machine.history[605]["done"]
 
 
-@pytest.mark.parametrize(
-    ("opcode", "semaphore", "flag"),
-    [
-        (Opcode.CONV, Semaphore.IFMAP_FULL, "wait_read"),
-        (Opcode.CONV, Semaphore.WGT_FULL, "wait_read"),
-        (Opcode.CONV, Semaphore.PSUM_FREE, "wait_psum"),
-        (Opcode.DRAIN, Semaphore.OFMAP_FREE, "wait_store"),
-    ],
-)
-def test_says_what_it_waits_for(opcode, semaphore, flag):
-    machine = Machine(program(assemble(opcode, wait=mask(semaphore))))
-    machine.run(400)
-    seen = {name for name in WAITS if machine.history[399][name]}
-    no_compute_command = {"wait_read"} if opcode == Opcode.DRAIN else set()
-    assert seen == {flag} | no_compute_command
+CONV_WAITS = [
+    ((), {"wait_read"}),
+    ((Semaphore.IFMAP_FULL,), {"wait_read"}),
+    ((Semaphore.WGT_FULL, Semaphore.PSUM_FREE), {"wait_read", "wait_psum"}),
+    ((Semaphore.PSUM_FREE,), {"wait_psum"}),
+]
+"""What CONV waits for (nothing: there is no CONV), and what that alone means."""
+
+DEPTHWISE_WAITS = [
+    ((), {"wait_read"}),
+    ((Semaphore.DW_WGT_FULL,), {"wait_read"}),
+    ((Semaphore.DW_IFMAP_FULL, Semaphore.DW_PSUM_FREE), {"wait_read", "wait_psum"}),
+    ((Semaphore.DW_PSUM_FREE,), {"wait_psum"}),
+]
+
+
+@pytest.mark.parametrize(("depthwise", "depthwise_means"), DEPTHWISE_WAITS)
+@pytest.mark.parametrize(("conv", "conv_means"), CONV_WAITS)
+def test_says_what_compute_waits_for(conv, conv_means, depthwise, depthwise_means):
+    """wait_psum if one of the two units waits for psums, wait_read if none can go on without."""
+    commands = [
+        assemble(opcode, wait=mask(*waits))
+        for opcode, waits in ((Opcode.CONV, conv), (Opcode.DEPTHWISE, depthwise))
+        if waits
+    ]
+    machine = Machine(program(*commands))
+    machine.run(200, until=lambda status: False)
+    seen = {name for name in WAITS if machine.history[199][name]}
+    both = (conv_means | depthwise_means) & {"wait_psum"}
+    assert seen == both | (conv_means & depthwise_means & {"wait_read"})
+
+
+def test_says_what_drain_waits_for():
+    machine = Machine(program(assemble(Opcode.DRAIN, wait=mask(Semaphore.OFMAP_FREE))))
+    machine.run(200)
+    seen = {name for name in WAITS if machine.history[199][name]}
+    assert seen == {"wait_store", "wait_read"}, "no command for array and depthwise unit"
