@@ -6,10 +6,10 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from skimp.config import Config
+from skimp.config import DW_SUM_BITS, Config
 from skimp.ctrl.decode import COMMAND_BITS, view
 from skimp.feed.pipe import delay
-from skimp.isa import TABLE_ENTRIES, Opcode, Rounding
+from skimp.isa import MASK_BITS, TABLE_ENTRIES, Opcode, Rounding
 from skimp.post.add_tables import AddTables
 from skimp.post.params import ParamSets
 from skimp.post.requant import Requant
@@ -32,18 +32,23 @@ class DrainUnit(wiring.Component):
     ----------
     config : Config
     psum_read_latency : int
-        Clocks from a psum read to its data.
+        Clocks from a psum read to its data, of the array and of the depthwise unit.
 
     Members
     -------
-    command : In(stream), post : Out(16), idle : Out(1)
+    command : In(stream), post : Out(MASK_BITS), idle : Out(1)
     param_w_en, param_w_addr, param_w_data : In
         Fills the parameter memory, as `ParamSets`.
     table_w_en, table_w_addr, table_w_data : In
         Fills the tables, as `AddTables`.
     psum_rd_en : Out(pixels)
         Lanes to read; psum_rd_slot, psum_rd_addr go to all of them.
+    psum_rd_dw, psum_rd_row : Out(1)
+        Of the depthwise unit, and of which row of it; else of the array.
     psum : In(ArrayLayout(signed(32), out_channels)).array(pixels)
+        Of the array.
+    dw_psum : In(ArrayLayout(signed(DW_SUM_BITS), out_channels)).array(pixels)
+        Of the depthwise unit.
     residual_r_en, residual_r_pixel : Out, residual_r_data : In(8 * out_channels)
         Data one clock later.
     ofmap_w_count, ofmap_w_pixel, ofmap_w_data : Out
@@ -69,10 +74,11 @@ class DrainUnit(wiring.Component):
         self.latency = psum_read_latency + Requant.latency
         self.add_latency = self.latency + AddTables.latency + Requant.latency
         channels = config.out_channels
+        self._group_bits = ceil_log2(max(config.psum_depth, config.dw_psum_depth))
         super().__init__(
             {
                 "command": In(stream.Signature(COMMAND_BITS)),
-                "post": Out(16),
+                "post": Out(MASK_BITS),
                 "idle": Out(1),
                 "param_w_en": In(1),
                 "param_w_addr": In(24),
@@ -82,8 +88,11 @@ class DrainUnit(wiring.Component):
                 "table_w_data": In(32),
                 "psum_rd_en": Out(config.pixels),
                 "psum_rd_slot": Out(2),
-                "psum_rd_addr": Out(ceil_log2(config.psum_depth)),
+                "psum_rd_addr": Out(self._group_bits),
+                "psum_rd_dw": Out(1),
+                "psum_rd_row": Out(1),
                 "psum": In(data.ArrayLayout(signed(32), channels)).array(config.pixels),
+                "dw_psum": In(data.ArrayLayout(signed(DW_SUM_BITS), channels)).array(config.pixels),
                 "residual_r_en": Out(1),
                 "residual_r_pixel": Out(16),
                 "residual_r_data": In(8 * channels),
@@ -144,8 +153,11 @@ class DrainUnit(wiring.Component):
         # Back: one command's pixels.
         running = Signal()
         pixel = Signal(16, reset_less=True)
-        lane = Signal(range(max(cfg.pixels, 2)), reset_less=True)
-        group = Signal(ceil_log2(cfg.psum_depth), reset_less=True)
+        # A group consists of parts of `steps` lanes, which are drained at once or place by place.
+        parts = cfg.pixels // steps
+        part = Signal(range(max(parts, 2)), reset_less=True)
+        place = Signal(range(max(steps, 2)), reset_less=True)
+        group = Signal(self._group_bits, reset_less=True)
         left = Signal(17, reset_less=True)
         step, last = Signal(range(steps + 1)), Signal()
         in_pipeline = Signal(range(self.add_latency + 2))
@@ -173,20 +185,23 @@ class DrainUnit(wiring.Component):
                 work_set.eq(~work_set),
                 age.eq(0),
                 pixel.eq(0),
-                lane.eq(0),
+                part.eq(0),
+                place.eq(0),
                 group.eq(0),
                 left.eq(soon.num_pixels),
             ]
         with m.Elif(running):
             m.d.sync += [pixel.eq(pixel + step), left.eq(left - step)]
-            with m.If(lane + step == cfg.pixels):
-                m.d.sync += [lane.eq(0), group.eq(group + 1)]
+            with m.If(now.add & (place != steps - 1)):
+                m.d.sync += place.eq(place + 1)
             with m.Else():
-                m.d.sync += lane.eq(lane + step)
+                m.d.sync += [place.eq(0), part.eq(part + 1)]
+                with m.If(part == parts - 1):
+                    m.d.sync += [part.eq(0), group.eq(group + 1)]
             with m.If(last):
                 m.d.sync += running.eq(0)
 
-        m.submodules.posts = posts = SyncFIFOBuffered(width=16, depth=_COMMANDS_UNDER_WAY)
+        m.submodules.posts = posts = SyncFIFOBuffered(width=MASK_BITS, depth=_COMMANDS_UNDER_WAY)
         finished = Signal()
         m.d.comb += [
             posts.w_en.eq(running & last),
@@ -194,10 +209,13 @@ class DrainUnit(wiring.Component):
             posts.r_en.eq(finished),
             self.psum_rd_slot.eq(now.psum_slot),
             self.psum_rd_addr.eq(group),
+            self.psum_rd_dw.eq(now.dw),
+            self.psum_rd_row.eq(now.dw_row),
             self.inc_drain.eq(running),
         ]
         for i in range(cfg.pixels):
-            m.d.comb += self.psum_rd_en[i].eq(running & (lane <= i) & (i < lane + step))
+            its_place = ~now.add | (place == i % steps)
+            m.d.comb += self.psum_rd_en[i].eq(running & (part == i // steps) & its_place)
 
         # First stage
         latency = self._psum_read_latency
@@ -205,7 +223,8 @@ class DrainUnit(wiring.Component):
         for k in range(steps):
             m.d.comb += valid[k].eq(running & (left > k) & (k < step))
         d_valid = delay(m, valid, latency, name="valid")
-        d_lane = delay(m, lane, latency, name="lane", reset_less=True)
+        d_part = delay(m, Cat(now.dw, part), latency, name="part", reset_less=True)
+        d_place = delay(m, place, latency, name="place", reset_less=True)
         tag = Signal(self._tag)
         m.d.comb += [
             tag.pixel.eq(pixel + now.ofmap_base),
@@ -222,13 +241,23 @@ class DrainUnit(wiring.Component):
         ]
         d_control = delay(m, control, latency, name="control", reset_less=True)
         m.d.comb += params.select.eq(delay(m, work_set, latency, name="set", reset_less=True))
+        psums = [Signal.like(self.psum[0], name=f"psum_{k}") for k in range(steps)]
         for k in range(steps):
-            slot = slots[k]
-            lanes = range(cfg.pixels) if k == 0 else range(k, cfg.pixels, steps)
-            with m.Switch(d_lane):
-                for i in lanes:
-                    with m.Case(i - k):
-                        m.d.comb += slot.acc.eq(self.psum[i])
+            with m.Switch(d_part):
+                for n in range(parts):
+                    i = n * steps + k
+                    with m.Case(2 * n):
+                        m.d.comb += psums[k].eq(self.psum[i])
+                    with m.Case(2 * n + 1):
+                        for c in range(channels):
+                            m.d.comb += psums[k][c].eq(self.dw_psum[i][c])
+        for k, slot in enumerate(slots[:steps]):
+            m.d.comb += slot.acc.eq(psums[k])
+            if k == 0:
+                with m.Switch(d_place):
+                    for n in range(1, steps):
+                        with m.Case(n):
+                            m.d.comb += slot.acc.eq(psums[n])
             m.d.comb += [
                 slot.valid.eq(d_valid[k]),
                 slot.tag.eq(d_tag.as_value()),

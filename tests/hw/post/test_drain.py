@@ -12,9 +12,10 @@ from amaranth.utils import ceil_log2
 from queued import Queued
 from testconfigs import ODD, QUAD
 
+from skimp.config import DW_SUM_BITS
 from skimp.configs import PRESETS
 from skimp.ctrl.decode import COMMAND_BITS
-from skimp.isa import Opcode, Rounding, assemble
+from skimp.isa import MASK_BITS, Opcode, Rounding, assemble
 from skimp.mem.ram import Ram1R1W
 from skimp.post.drain import DrainUnit
 from skimp_sim.bench.vectors import run_vectors
@@ -24,16 +25,17 @@ ONE = dataclasses.replace(
     PRESETS["tiny"], name="one", psum_depth=33, param_depth=8, bus_words=1, drain_pixels=1,
     psum_slots=2,
 )  # fmt: skip
-THREE = dataclasses.replace(
-    ODD, name="three", out_channels=8, param_depth=8, psum_depth=11, psum_slots=2
-)
+SINGLES = dataclasses.replace(
+    ODD, name="singles", pixels=6, out_channels=8, param_depth=8, psum_depth=11, psum_slots=2,
+    dw_rows=2, dw_psum_depth=20, ofmap_depth=120,
+)  # fmt: skip
 PAIRS = dataclasses.replace(
-    THREE, name="pairs", pixels=4, out_channels=16, bus_words=2, drain_pixels=2, psum_depth=16,
-    psum_slots=4,
+    SINGLES, name="pairs", out_channels=16, bus_words=2, drain_pixels=2, psum_depth=16,
+    psum_slots=4, dw_rows=1, dw_psum_depth=9, dw_psum_slots=3,
 )  # fmt: skip
 TRIPLES = dataclasses.replace(
     QUAD, name="triples", pixels=6, drain_pixels=3, param_depth=8, psum_depth=16, psum_slots=3,
-    ofmap_depth=120,
+    ofmap_depth=120, dw_psum_depth=14, dw_psum_slots=4,
 )  # fmt: skip
 CASES = [
     pytest.param(ONE, 1, "pysim", id="one-pysim"),
@@ -41,7 +43,7 @@ CASES = [
         pytest.param(
             config, latency, "verilator", id=f"{config.name}-{latency}", marks=pytest.mark.verilog
         )
-        for config, latency in ((THREE, 2), (PAIRS, 1), (TRIPLES, 1))
+        for config, latency in ((SINGLES, 2), (PAIRS, 1), (TRIPLES, 1))
     ),
 ]
 QUEUE = 64
@@ -68,8 +70,10 @@ class Surroundings(wiring.Component):
                 "offered": Out(1),
                 "reads": Out(config.pixels),
                 "psum_w_en": In(config.pixels),
+                "psum_w_dw": In(1),
+                "psum_w_row": In(1),
                 "psum_w_slot": In(2),
-                "psum_w_addr": In(ceil_log2(config.psum_depth)),
+                "psum_w_addr": In(8),
                 "psum_w_data": In(32 * channels),
                 "residual_w_en": In(1),
                 "residual_w_pixel": In(16),
@@ -79,7 +83,7 @@ class Surroundings(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        cfg = self._config
+        cfg, channels = self._config, self._config.out_channels
         m.submodules.unit = unit = Queued(self.unit, depth=QUEUE)
         wiring.connect(m, wiring.flipped(self.command), unit.command)
         m.d.comb += self.reads.eq(unit.psum_rd_en)
@@ -105,17 +109,20 @@ class Surroundings(wiring.Component):
                 word = later
             return word
 
-        bits = ceil_log2(cfg.psum_depth)
-        for i in range(cfg.pixels):
-            ram = Ram1R1W(width=32 * cfg.out_channels, depth=4 << bits)
-            at = Cat(unit.psum_rd_addr, unit.psum_rd_slot)
-            word = read(f"psum_{i}", ram, unit.psum_rd_en[i], at, self._latency)
-            m.d.comb += [
-                unit.psum[i].as_value().eq(word),
-                ram.w_en.eq(self.psum_w_en[i]),
-                ram.w_addr.eq(Cat(self.psum_w_addr, self.psum_w_slot)),
-                ram.w_data.eq(self.psum_w_data),
-            ]
+        bits = ceil_log2(max(cfg.psum_depth, cfg.dw_psum_depth))
+        sources = (("psum", unit.psum, 32), ("dw_psum", unit.dw_psum, DW_SUM_BITS))
+        for dw, (name, psum, width) in enumerate(sources):
+            for i in range(cfg.pixels):
+                ram = Ram1R1W(width=width * channels, depth=8 << bits)
+                at = Cat(unit.psum_rd_addr, unit.psum_rd_slot, unit.psum_rd_row & dw)
+                en = unit.psum_rd_en[i] & (unit.psum_rd_dw == dw)
+                word = read(f"{name}_{i}", ram, en, at, self._latency)
+                m.d.comb += [
+                    psum[i].as_value().eq(word),
+                    ram.w_en.eq(self.psum_w_en[i] & (self.psum_w_dw == dw)),
+                    ram.w_addr.eq(Cat(self.psum_w_addr[:bits], self.psum_w_slot, self.psum_w_row)),
+                    ram.w_data.eq(self.psum_w_data),
+                ]
         ram = Ram1R1W(width=8 * cfg.out_channels, depth=cfg.ofmap_depth)
         word = read("residual", ram, unit.residual_r_en, unit.residual_r_pixel, 1)
         m.d.comb += [
@@ -144,6 +151,11 @@ class Bench:
             -(1 << 22), 1 << 22, (config.psum_slots, config.tile_pixels, channels)
         )
         self.psum[:, ::5] = rng.integers(-(1 << 31), 1 << 31, self.psum[:, ::5].shape)
+        most = 1 << DW_SUM_BITS - 1
+        shape = (config.dw_rows, config.dw_psum_slots, config.dw_tile_pixels, channels)
+        self.dw_psum = rng.integers(-(1 << 22), 1 << 22, shape)
+        self.dw_psum[:, :, ::5] = rng.integers(-most, most, self.dw_psum[:, :, ::5].shape)
+        self.dw_psum[:, :, 3::7] = rng.choice([-most, most - 1], self.dw_psum[:, :, 3::7].shape)
         self.residual = rng.integers(-128, 128, (config.ofmap_depth, channels))
         self.params = np.stack(
             (
@@ -177,11 +189,13 @@ class Bench:
                 )  # fmt: skip
         for n, value in enumerate(self.tables.ravel()):
             self.clock(table_w_en=1, table_w_addr=n, table_w_data=int(value))
-        for slot in range(cfg.psum_slots):
-            for f in range(cfg.tile_pixels):
+        memories = [(0, 0, self.psum, 32)]
+        memories += [(1, row, values, DW_SUM_BITS) for row, values in enumerate(self.dw_psum)]
+        for dw, row, values, bits in memories:
+            for slot, f in np.ndindex(values.shape[:2]):
                 self.clock(
-                    psum_w_en=1 << f % cfg.pixels, psum_w_slot=slot,
-                    psum_w_addr=f // cfg.pixels, psum_w_data=pack(self.psum[slot, f], 32),
+                    psum_w_en=1 << f % cfg.pixels, psum_w_dw=dw, psum_w_row=row, psum_w_slot=slot,
+                    psum_w_addr=f // cfg.pixels, psum_w_data=pack(values[slot, f], bits),
                 )  # fmt: skip
         for f in range(cfg.ofmap_depth):
             self.clock(
@@ -201,13 +215,17 @@ class Bench:
         """Queue a command, some clocks behind the one before; all else about it is random."""
         cfg, pick = self.config, self.choice
         second = second or self.stage(residual=pick.randrange(2)) | dict(add=0)
+        fits = [num_pixels <= most for most in (cfg.tile_pixels, cfg.dw_tile_pixels)]
+        dw = pick.choice([dw for dw in range(2) if fits[dw]])
         values = dict(
             num_pixels=num_pixels, ofmap_base=pick.randint(0, cfg.ofmap_depth - num_pixels),
             residual_base=pick.randint(0, cfg.ofmap_depth - num_pixels),
-            param_block=pick.randrange(cfg.param_depth), psum_slot=pick.randrange(cfg.psum_slots),
+            param_block=pick.randrange(cfg.param_depth), dw=dw,
+            dw_row=pick.randrange(cfg.dw_rows) if dw else pick.randrange(2),
+            psum_slot=pick.randrange(cfg.dw_psum_slots if dw else cfg.psum_slots),
             rounding=pick.choice(list(Rounding)), out_zp=pick.randint(-20, 20),
             act_min=pick.randint(-128, -60), act_max=pick.randint(60, 127),
-            post=pick.getrandbits(16) | 1,
+            post=pick.getrandbits(MASK_BITS) | 1,
         ) | second | fields  # fmt: skip
         for _ in range(gap):
             self.clock()
@@ -221,7 +239,8 @@ class Bench:
 
     def result(self, c):
         """Pixels [num_pixels, out_channels] of a command."""
-        acc = self.psum[c["psum_slot"], : c["num_pixels"]]
+        source = self.dw_psum[c["dw_row"]] if c["dw"] else self.psum
+        acc = source[c["psum_slot"], : c["num_pixels"]]
         bias, mult, shift = self.params[c["param_block"]]
         match c["rounding"]:
             case Rounding.DOUBLE:
@@ -314,7 +333,8 @@ def test_any_commands(config, latency, backend):
         for _ in range(50 if backend == "verilator" else 30):
             if bench.choice.random() < 0.5:
                 second = bench.choice.choice(stages)
-            sizes = [1, 1, 2, 3, config.tile_pixels, bench.choice.randint(1, config.tile_pixels)]
+            sizes = [1, 1, 2, 3, config.tile_pixels, config.dw_tile_pixels]
+            sizes.append(bench.choice.randint(1, config.tile_pixels))
             gap = bench.choice.choice([0, 0, 0, 30, 150])
             bench.add(bench.choice.choice(sizes), second, gap=gap)
         spans = bench.run(backend)
