@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from skimp.config import Config
 from skimp.ctrl.decode import COMMAND_BITS, view
 from skimp.dma.axi import SegmentLayout
-from skimp.isa import TABLE_ENTRIES, LoadTarget, Opcode
+from skimp.isa import MASK_BITS, TABLE_ENTRIES, LoadTarget, Opcode
 from skimp.mem.lut_ram import LutRam
 
 __all__ = ["LinearUnit"]
@@ -26,7 +26,7 @@ class LinearUnit(wiring.Component):
 
     Members
     -------
-    command : In(stream), post : Out(16), idle : Out(1)
+    command : In(stream), post : Out(MASK_BITS), idle : Out(1)
     segments : Out(stream(SegmentLayout)), beats : In(stream(bus_bits))
         Beats are always taken.
     w_en : Out(1), w_target : Out(2), w_addr : Out(24), w_data : Out(bus_bits)
@@ -45,7 +45,7 @@ class LinearUnit(wiring.Component):
         super().__init__(
             {
                 "command": In(stream.Signature(COMMAND_BITS)),
-                "post": Out(16),
+                "post": Out(MASK_BITS),
                 "idle": Out(1),
                 "segments": Out(stream.Signature(SegmentLayout)),
                 "beats": In(stream.Signature(config.bus_bits)),
@@ -103,7 +103,7 @@ class LinearUnit(wiring.Component):
         m.submodules.table = table = LutRam(width=cfg.bus_bits, depth=depth)
         entry = Signal(range(_ENTRIES))
         copying = Signal()
-        table_post = Signal(16, reset_less=True)
+        table_post = Signal(MASK_BITS, reset_less=True)
         m.d.comb += [
             table.w_addr.eq(beat),
             table.w_data.eq(self.beats.payload),

@@ -11,7 +11,7 @@ from skimp.dma.axi import SegmentLayout
 from skimp.dma.segments import LoadRequests, WordRunLayout
 from skimp.dma.word_fifo import WordFifo, at_most
 from skimp.feed.glb_address import BANK_BITS, ROW_BITS, GlbAddress, glb_add
-from skimp.isa import Opcode
+from skimp.isa import MASK_BITS, Opcode
 
 __all__ = ["LoadUnit", "LoadWriter"]
 
@@ -48,11 +48,13 @@ class LoadWriter(wiring.Component):
     command : In(stream)
     level : In, words : In(word_bits).array(load_words), take_en : Out(1), take : Out
         Words from the queue: how many there are, the oldest ones, how many are taken.
-    post : Out(16)
+    post : Out(MASK_BITS)
         Semaphores of a command whose last word is being written.
     glb_w_count, glb_w_row, glb_w_bank, glb_w_data : Out
     glb_w2_count, glb_w2_row, glb_w2_bank, glb_w2_data : Out
-        To the ifmap side of the GLB; the second run has the other column phase of stride 2.
+        To an ifmap buffer; the second run has the other column phase of stride 2.
+    glb_w_dw : Out(1), glb_w_blocks : Out(ofmap_blocks)
+        With both runs: the buffer is the depthwise unit's, and the part of its words (one hot).
     res_w_count, res_w_pixel, res_w_blocks, res_w_data : Out
         To the residual buffer: words of one channel block.
 
@@ -74,7 +76,7 @@ class LoadWriter(wiring.Component):
                 "words": In(config.word_bits).array(words),
                 "take_en": Out(1),
                 "take": Out(range(words + 1)),
-                "post": Out(16),
+                "post": Out(MASK_BITS),
                 "glb_w_count": Out(range(words + 1)),
                 "glb_w_row": Out(ROW_BITS),
                 "glb_w_bank": Out(BANK_BITS),
@@ -83,6 +85,8 @@ class LoadWriter(wiring.Component):
                 "glb_w2_row": Out(ROW_BITS),
                 "glb_w2_bank": Out(BANK_BITS),
                 "glb_w2_data": Out(config.word_bits).array(self._pair_words),
+                "glb_w_dw": Out(1),
+                "glb_w_blocks": Out(config.ofmap_blocks),
                 "res_w_count": Out(range(words + 1)),
                 "res_w_pixel": Out(16),
                 "res_w_blocks": Out(config.ofmap_blocks),
@@ -149,6 +153,7 @@ class LoadWriter(wiring.Component):
         odd = Signal()  # halve, one lane: the next word is one to drop
         first = Signal()
         row, block = (Signal(GlbAddress, reset_less=True, name=name) for name in ("row", "block"))
+        # One hot: the block of a residual, the part of the depthwise unit's words.
         blocks = Signal(cfg.ofmap_blocks)
 
         most, count, kept = (Signal(range(lanes + 1), name=n) for n in ("most", "count", "kept"))
@@ -225,15 +230,16 @@ class LoadWriter(wiring.Component):
         wrap_w, wrap_h, block_end = (
             Signal(name=name) for name in ("wrap_w", "wrap_h", "block_end")
         )
-        step_row = Signal(GlbAddress)
+        step_row, step_block = (Signal(GlbAddress, name=n) for n in ("step_row", "step_block"))
         m.d.comb += [
             wrap_w.eq(phase_w == 0),
             wrap_h.eq(phase_h == 0),
             block_end.eq(last_of_part & last_part),
             step_row.eq(Mux(wrap_h, ifmap.inc_row_wrap, ifmap.inc_row)),
+            step_block.eq(Mux(ifmap.dw & ~blocks[-1], 0, ifmap.inc_block)),
         ]
         next_row = glb_add(m, "next_row", row, step_row, num_banks=cfg.pixels)
-        next_block = glb_add(m, "next_block", block, ifmap.inc_block, num_banks=cfg.pixels)
+        next_block = glb_add(m, "next_block", block, step_block, num_banks=cfg.pixels)
         beside = glb_add(m, "beside", row, ifmap.inc_col, num_banks=cfg.pixels)
 
         with m.If(go):
@@ -338,7 +344,7 @@ class LoadWriter(wiring.Component):
                                 row.eq(next_block),
                                 block.eq(next_block),
                                 phase_h.eq(ifmap.stride_h - 1),
-                                blocks.eq(blocks << 1),
+                                blocks.eq(blocks.rotate_left(1)),
                                 blocks_left.eq(blocks_left - 1),
                                 last_block.eq(blocks_left == 2),
                             ]
@@ -415,7 +421,9 @@ class LoadWriter(wiring.Component):
             self.glb_w2_bank.eq(here2.bank),
             self.res_w_pixel.eq(next_pixel),
             self.res_w_blocks.eq(step.blocks),
+            self.glb_w_dw.eq(ifmap.dw),
         ]
+        m.d.comb += self.glb_w_blocks.eq(self.res_w_blocks)
         with m.If(go):
             m.d.sync += [addr.eq(next_addr), addr2.eq(next_addr2), pixel.eq(next_pixel + step.take)]
             with m.If(is_residual):
@@ -449,7 +457,7 @@ class LoadUnit(wiring.Component):
 
     Members
     -------
-    command : In(stream), post : Out(16), idle : Out(1)
+    command : In(stream), post : Out(MASK_BITS), idle : Out(1)
     segments : Out(stream(SegmentLayout)).array(2)
         To DRAM, to the activation store.
     dram_beats : In(stream(bus_bits)), chip_beats : In(stream(chip_bits))
@@ -476,7 +484,7 @@ class LoadUnit(wiring.Component):
                 "dram_beats": In(stream.Signature(config.bus_bits)),
                 "chip_beats": In(stream.Signature(config.chip_bits)),
                 "room": Out(16),
-                "post": Out(16),
+                "post": Out(MASK_BITS),
                 "idle": Out(1),
                 **writes,
             }

@@ -12,7 +12,7 @@ from skimp.dma.axi import SegmentLayout, WriteBeatLayout
 from skimp.dma.segments import segment_walk
 from skimp.dma.word_fifo import at_most
 from skimp.feed.pipe import delay
-from skimp.isa import RECORD_BYTES, Opcode, Semaphore
+from skimp.isa import MASK_BITS, RECORD_BYTES, Opcode, Semaphore
 
 __all__ = ["StoreUnit"]
 
@@ -31,9 +31,9 @@ class StoreUnit(wiring.Component):
     Members
     -------
     command : In(stream), idle : Out(1)
-    post : Out(16)
+    post : Out(MASK_BITS)
         Semaphores of a command whose pixels have all been read.
-    memory_post : Out(16)
+    memory_post : Out(MASK_BITS)
         STORED of a command whose writes are all acknowledged.
     segments : Out(stream(SegmentLayout)), beats : Out(stream(WriteBeatLayout))
         To DRAM.
@@ -58,8 +58,8 @@ class StoreUnit(wiring.Component):
         super().__init__(
             {
                 "command": In(stream.Signature(COMMAND_BITS)),
-                "post": Out(16),
-                "memory_post": Out(16),
+                "post": Out(MASK_BITS),
+                "memory_post": Out(MASK_BITS),
                 "idle": Out(1),
                 "segments": Out(stream.Signature(SegmentLayout)),
                 "beats": Out(stream.Signature(WriteBeatLayout(config))),
@@ -136,7 +136,7 @@ class StoreUnit(wiring.Component):
             read.block.eq(block),
             read.nth.eq(nth),
         ]
-        posts = Signal(16)
+        posts = Signal(MASK_BITS)
         record_beats = RECORD_BYTES // cfg.bus_bytes
 
         with m.FSM(name="state"):

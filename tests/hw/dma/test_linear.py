@@ -12,7 +12,7 @@ from testconfigs import ODD, QUAD, WIDE
 
 from skimp.ctrl.decode import COMMAND_BITS
 from skimp.dma.linear import LinearUnit
-from skimp.isa import TABLE_ENTRIES, LoadTarget, Opcode, assemble
+from skimp.isa import MASK_BITS, TABLE_ENTRIES, LoadTarget, Opcode, assemble
 from skimp_sim.bench.vectors import run_vectors
 
 BACKENDS = [
@@ -42,7 +42,7 @@ class LinearBench(wiring.Component):
                 "table_w_en": Out(1),
                 "table_w_addr": Out(range(2 * TABLE_ENTRIES)),
                 "table_w_data": Out(32),
-                "post": Out(16),
+                "post": Out(MASK_BITS),
                 "idle": Out(1),
             }
         )
@@ -93,7 +93,7 @@ def random_commands(config, rng, tables):
         commands.append(
             dict(
                 dram_addr=rng.randrange(1000) * config.bus_bytes, num_beats=beats, target=target,
-                beat_addr=rng.choice([0, rng.randrange(1000)]), post=rng.randint(1, 0xFFFF),
+                beat_addr=rng.choice([0, rng.randrange(1000)]), post=rng.randrange(1, 1 << MASK_BITS),
             )
         )  # fmt: skip
     return commands

@@ -1,4 +1,4 @@
-"""Load unit against nested loops: words where they belong, padding, phases, halves, posts, room."""
+"""Load unit against nested loops: words where they belong, padding, phases, halves, parts, posts."""
 
 import dataclasses
 import itertools
@@ -13,7 +13,7 @@ from testconfigs import ODD, QUAD, WIDE
 
 from skimp.ctrl.decode import COMMAND_BITS
 from skimp.dma.load import LoadUnit
-from skimp.isa import CHIP_BASE, Opcode, assemble, glb_address
+from skimp.isa import CHIP_BASE, MASK_BITS, Opcode, assemble, glb_address
 from skimp_sim.bench.vectors import run_vectors
 
 BACKENDS = [
@@ -46,7 +46,7 @@ class LoadBench(wiring.Component):
                 **{f"beats_{k}": Out(24) for k in range(2)},
                 **{f"taken_{k}": Out(1) for k in range(2)},
                 "room": Out(16),
-                "post": Out(16),
+                "post": Out(MASK_BITS),
                 "idle": Out(1),
                 "glb_w_count": Out(range(words + 1)),
                 "glb_w_row": Out(16),
@@ -56,6 +56,8 @@ class LoadBench(wiring.Component):
                 "glb_w2_row": Out(16),
                 "glb_w2_bank": Out(4),
                 "glb_w2_data": Out(config.word_bits * max(1, words // 2)),
+                "glb_w_dw": Out(1),
+                "glb_w_blocks": Out(config.ofmap_blocks),
                 "res_w_count": Out(range(words + 1)),
                 "res_w_pixel": Out(16),
                 "res_w_blocks": Out(config.ofmap_blocks),
@@ -134,12 +136,16 @@ def flat_of(config, address):
 
 
 def expected_tile(config, f, words):
-    """(flat address, word) of every write, by the definition of LOAD_IFMAP."""
+    """(flat address, word, part) of every write, by the definition of LOAD_IFMAP.
+
+    The part is None for the array's buffer.
+    """
     fill = int.from_bytes(bytes([f["fill"] & 0xFF]) * config.in_channels, "little")
     words = iter(words)
     writes = []
     block = flat_of(config, f["glb_base"])
-    for _ in range(f["num_blocks"]):
+    for n in range(f["num_blocks"]):
+        part = n % config.ofmap_blocks if f["dw"] else None
         row_start = block
         for y in range(f["pad_top"] + f["num_rows"] + f["pad_bottom"]):
             at, kept = row_start, 0
@@ -149,13 +155,14 @@ def expected_tile(config, f, words):
                 word = next(words) if real else fill
                 if f["halve"] and x % 2:
                     continue
-                writes.append((at, word))
+                writes.append((at, word, part))
                 kept += 1
                 wraps = kept % f["stride_w"] == 0
                 at += flat_of(config, f["inc_col_wrap"] if wraps else f["inc_col"])
             wraps = (y + 1) % f["stride_h"] == 0
             row_start += flat_of(config, f["inc_row_wrap"] if wraps else f["inc_row"])
-        block += flat_of(config, f["inc_block"])
+        if part in (None, config.ofmap_blocks - 1):
+            block += flat_of(config, f["inc_block"])
     assert next(words, None) is None
     return writes
 
@@ -166,7 +173,7 @@ def plane_words(config):
 
 
 def glb_words(config, r):
-    """(flat address, word) of what is written in a clock, in order of columns."""
+    """(flat address, word, part) of what is written in a clock, in order of columns."""
     runs = []
     for port in ("glb_w", "glb_w2"):
         row, bank = r[f"{port}_row"], r[f"{port}_bank"]
@@ -176,7 +183,11 @@ def glb_words(config, r):
     words = [w for pair in itertools.zip_longest(*runs) for w in pair if w is not None]
     assert not runs[1] or len(runs[0]) - len(runs[1]) in (0, 1)
     assert len({address % config.pixels for address, _ in words}) == len(words), "one bank twice"
-    return words
+    part = None
+    if words and r["glb_w_dw"]:
+        part = r["glb_w_blocks"].bit_length() - 1
+        assert r["glb_w_blocks"] == 1 << part
+    return [(*word, part) for word in words]
 
 
 def random_source(config, rng, blocks, rows, cols):
@@ -195,7 +206,7 @@ def random_source(config, rng, blocks, rows, cols):
 
 
 def random_tile(config, rng):
-    """LOAD_IFMAP: any padding, strides, halves, empty rows and columns, rows of many words."""
+    """LOAD_IFMAP: any padding, strides, halves, empty rows and columns, either buffer."""
     glb = lambda words: glb_address(words, config.pixels)
     plane = plane_words(config)
     halve = rng.random() < 0.25
@@ -212,11 +223,13 @@ def random_tile(config, rng):
         top = 1
     if not cols + left + right:
         right = 1
-    blocks = rng.randint(1, 3)
+    dw = rng.random() < 0.4
+    blocks = rng.randint(1, max(3, 2 * config.ofmap_blocks + 1) if dw else 3)
     fields = dict(
         dram_addr=0, num_blocks=blocks, num_rows=rows, num_cols=cols, pad_top=top,
         pad_bottom=bottom, pad_left=left, pad_right=right, fill=rng.randint(-128, 127),
         stride_h=stride_h, stride_w=stride_w, glb_base=glb(rng.randrange(50)), halve=int(halve),
+        dw=int(dw),
         inc_col=glb(plane), inc_col_wrap=glb(1 - (stride_w - 1) * plane),
         inc_row=glb(stride_w * plane),
         inc_row_wrap=glb(PITCH - (stride_h - 1) * stride_w * plane),
@@ -276,7 +289,7 @@ def test_commands(config, eighths, backend):
                 op, fields = Opcode.LOAD_IFMAP, random_tile(config, rng)
             else:
                 op, fields = Opcode.LOAD_RESIDUAL, random_residual(config, rng)
-            commands.append((op, fields | dict(post=rng.randint(1, 0xFFFF))))
+            commands.append((op, fields | dict(post=rng.randrange(1, 1 << MASK_BITS))))
         sources = Sources(config)
         wanted = []
         for op, f in commands:
@@ -325,7 +338,8 @@ def test_halved_rows_with_padding_above_and_below(config, backend):
         fields = dict(
             dram_addr=0, num_blocks=2, num_rows=2, num_cols=cols, pad_top=1, pad_bottom=2, pad_left=0,
             pad_right=0, fill=9,
-            stride_h=1, stride_w=1, halve=1, glb_base=0, inc_col=glb_address(1, config.pixels),
+            stride_h=1, stride_w=1, halve=1, dw=0, glb_base=0,
+            inc_col=glb_address(1, config.pixels),
             inc_col_wrap=glb_address(1, config.pixels), inc_row=glb_address(3, config.pixels),
             inc_row_wrap=glb_address(3, config.pixels), inc_block=glb_address(15, config.pixels),
             seg_words=4 * cols, seg_count=1, dma_blocks=1, seg_stride=0, block_stride=0,
@@ -366,7 +380,7 @@ def test_load_words_a_clock(config, backend):
             pad_left=left, pad_right=right, stride_h=1, stride_w=stride_w, seg_count=1,
             seg_words=2 * rows * cols, dma_blocks=1, inc_col=glb_address(plane, config.pixels),
             inc_col_wrap=glb_address(1 - (stride_w - 1) * plane, config.pixels),
-            inc_row_wrap=glb_address(PITCH, config.pixels), inc_row=0, glb_base=0, halve=0,
+            inc_row_wrap=glb_address(PITCH, config.pixels), inc_row=0, glb_base=0, halve=0, dw=0,
             pad_bottom=0, fill=-3, inc_block=glb_address(2 * plane, config.pixels), seg_stride=0,
             block_stride=0,
         )  # fmt: skip

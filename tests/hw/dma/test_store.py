@@ -13,7 +13,7 @@ from testconfigs import ODD, QUAD, WIDE
 from skimp.ctrl.decode import COMMAND_BITS
 from skimp.dma.axi_write import AxiWriter
 from skimp.dma.store import StoreUnit
-from skimp.isa import CHIP_BASE, RECORD_BYTES, Opcode, Semaphore, assemble
+from skimp.isa import CHIP_BASE, MASK_BITS, RECORD_BYTES, Opcode, Semaphore, assemble
 from skimp.mem.pixel_ram import PixelRam
 from skimp_sim.bench.vectors import run_vectors
 
@@ -64,8 +64,8 @@ class StoreBench(wiring.Component):
                 "act_w_addr": Out(32),
                 "act_w_data": Out(config.chip_bits),
                 "read": Out(1),
-                "post": Out(16),
-                "memory_post": Out(16),
+                "post": Out(MASK_BITS),
+                "memory_post": Out(MASK_BITS),
                 "idle": Out(1),
                 "layer_id": Out(16),
             }
@@ -141,7 +141,7 @@ def random_commands(config, rng):
     at = [0, 0]
     commands = []
     for n in range(14):
-        post = rng.choice([rng.getrandbits(16), STORED, rng.getrandbits(16) | STORED])
+        post = rng.choice([rng.getrandbits(MASK_BITS), STORED, rng.getrandbits(MASK_BITS) | STORED])
         if n % 5 == 3:
             at[0] += -at[0] % RECORD_BYTES
             fields = dict(layer_id=rng.getrandbits(16), dram_addr=at[0], post=post)
