@@ -1,11 +1,11 @@
-"""The accelerator: registers, sequencer and five units on one AXI4 master."""
+"""The accelerator: registers, sequencer and six units on one AXI4 master."""
 
 from amaranth import *
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from skimp.config import Config
-from skimp.ctrl.compute_unit import ComputeUnit
+from skimp.ctrl.array_unit import ArrayUnit
 from skimp.ctrl.csr import Csr
 from skimp.ctrl.sequencer import UNIT_ORDER, Sequencer
 from skimp.dma.axi import Axi4, AxiLite
@@ -14,6 +14,7 @@ from skimp.dma.axi_write import AxiWriter
 from skimp.dma.linear import LinearUnit
 from skimp.dma.load import LoadUnit
 from skimp.dma.store import StoreUnit
+from skimp.dw.unit import DepthwiseUnit
 from skimp.isa import RECORD_BYTES, Error, LoadTarget, Unit
 from skimp.mem.act_store import ActStore
 from skimp.mem.pixel_ram import PixelRam
@@ -77,8 +78,10 @@ class Core(wiring.Component):
         m.submodules.writer = writer = AxiWriter(cfg)
         m.submodules.load = load = LoadUnit(cfg)
         m.submodules.linear = linear = LinearUnit(cfg)
-        m.submodules.compute = compute = ComputeUnit(cfg)
-        m.submodules.drain = drain = DrainUnit(cfg, psum_read_latency=compute.psum_read_latency)
+        m.submodules.array = array = ArrayUnit(cfg)
+        m.submodules.depthwise = depthwise = DepthwiseUnit(cfg)
+        assert array.psum_read_latency == depthwise.psum_read_latency
+        m.submodules.drain = drain = DrainUnit(cfg, psum_read_latency=array.psum_read_latency)
         m.submodules.ofmap = ofmap = PixelRam(
             cfg, depth=cfg.ofmap_depth, write_pixels=cfg.drain_pixels, read_pixels=cfg.chip_words
         )
@@ -95,7 +98,8 @@ class Core(wiring.Component):
         units = {
             Unit.LOAD: load,
             Unit.WGT: linear,
-            Unit.ARRAY: compute,
+            Unit.ARRAY: array,
+            Unit.DEPTHWISE: depthwise,
             Unit.DRAIN: drain,
             Unit.STORE: store,
         }
@@ -149,34 +153,33 @@ class Core(wiring.Component):
         assert len(self.record) + 32 <= 8 * RECORD_BYTES
 
         # Data
-        for name in ("count", "row", "bank"):
+        for unit, is_its in ((array, ~load.glb_w_dw), (depthwise, load.glb_w_dw)):
             for port in ("glb_w", "glb_w2"):
-                m.d.comb += getattr(compute, f"{port}_{name}").eq(getattr(load, f"{port}_{name}"))
-        for n in range(max(1, cfg.load_words // 2)):
-            m.d.comb += compute.glb_w2_data[n].eq(load.glb_w2_data[n])
+                count = Mux(is_its, getattr(load, f"{port}_count"), 0)
+                m.d.comb += getattr(unit, f"{port}_count").eq(count)
+                for name in ("row", "bank"):
+                    m.d.comb += getattr(unit, f"{port}_{name}").eq(getattr(load, f"{port}_{name}"))
+                words = zip(getattr(unit, f"{port}_data"), getattr(load, f"{port}_data"))
+                m.d.comb += [ours.eq(theirs) for ours, theirs in words]
+            for name in ("en", "target", "addr", "data"):
+                m.d.comb += getattr(unit, f"lin_w_{name}").eq(getattr(linear, f"w_{name}"))
         for n in range(cfg.load_words):
-            m.d.comb += [
-                compute.glb_w_data[n].eq(load.glb_w_data[n]),
-                residual.w_data[n].eq(load.res_w_data[n].replicate(cfg.ofmap_blocks)),
-            ]
+            m.d.comb += residual.w_data[n].eq(load.res_w_data[n].replicate(cfg.ofmap_blocks))
         for n in range(cfg.chip_words):
             m.d.comb += store.ofmap_r_data[n].eq(ofmap.r_data[n])
         for n in range(cfg.drain_pixels):
             m.d.comb += ofmap.w_data[n].eq(drain.ofmap_w_data[n])
         m.d.comb += [
-            compute.lin_w_en.eq(linear.w_en),
-            compute.lin_w_target.eq(linear.w_target),
-            compute.lin_w_addr.eq(linear.w_addr),
-            compute.lin_w_data.eq(linear.w_data),
+            depthwise.glb_w_blocks.eq(load.glb_w_blocks),
             drain.param_w_en.eq(linear.w_en & (linear.w_target == LoadTarget.PARAM)),
             drain.param_w_addr.eq(linear.w_addr),
             drain.param_w_data.eq(linear.w_data),
             drain.table_w_en.eq(linear.table_w_en),
             drain.table_w_addr.eq(linear.table_w_addr),
             drain.table_w_data.eq(linear.table_w_data),
-            compute.psum_rd_en.eq(drain.psum_rd_en),
-            compute.psum_rd_slot.eq(drain.psum_rd_slot),
-            compute.psum_rd_addr.eq(drain.psum_rd_addr),
+            array.psum_rd_en.eq(Mux(drain.psum_rd_dw, 0, drain.psum_rd_en)),
+            depthwise.psum_rd_en.eq(Mux(drain.psum_rd_dw, drain.psum_rd_en, 0)),
+            depthwise.psum_rd_row.eq(drain.psum_rd_row),
             residual.w_count.eq(load.res_w_count),
             residual.w_pixel.eq(load.res_w_pixel),
             residual.w_blocks.eq(load.res_w_blocks),
@@ -191,17 +194,21 @@ class Core(wiring.Component):
             ofmap.r_pixel.eq(store.ofmap_r_pixel),
             ofmap.r_blocks.eq(store.ofmap_r_blocks),
         ]
-        for i in range(cfg.pixels):
-            m.d.comb += drain.psum[i].eq(compute.psum[i])
+        for unit, psum in ((array, drain.psum), (depthwise, drain.dw_psum)):
+            m.d.comb += [
+                unit.psum_rd_slot.eq(drain.psum_rd_slot),
+                unit.psum_rd_addr.eq(drain.psum_rd_addr),
+                *(ours.eq(theirs) for ours, theirs in zip(psum, unit.psum)),
+            ]
 
         # Counters: every clock of a run goes to exactly one of the first six causes.
         running = Signal()
         m.d.comb += running.eq(self.busy)
         waiting = Signal()
-        m.d.comb += waiting.eq(compute.waiting)
+        m.d.comb += waiting.eq(array.waiting & depthwise.waiting)
         causes = (
-            ("array", compute.inc_array),
-            ("depthwise", compute.inc_depthwise),
+            ("array", array.inc_array),
+            ("depthwise", depthwise.inc_depthwise),
             (
                 "stall_dram_write",
                 waiting
@@ -220,6 +227,8 @@ class Core(wiring.Component):
             left = Signal(name=f"not_{name}")
             m.d.comb += left.eq(free & ~condition)
             free = left
+        macs_gated = Signal.like(array.inc_macs_gated)
+        m.d.sync += macs_gated.eq(array.inc_macs_gated + depthwise.inc_macs_gated)
         m.d.comb += [
             self.inc_stall_other.eq(free),
             self.inc_cycles.eq(running),
@@ -227,7 +236,8 @@ class Core(wiring.Component):
             self.inc_read_beats.eq(reader.inc_beats),
             self.inc_write_beats.eq(writer.inc_beats),
             self.inc_commands.eq(seq.inc_command),
-            self.inc_macs_gated.eq(compute.inc_macs_gated),
+            self.inc_macs_gated.eq(macs_gated),
+            self.inc_beside.eq(running & array.inc_array & depthwise.inc_depthwise),
         ]
         return m
 
