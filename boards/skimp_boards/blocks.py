@@ -139,12 +139,17 @@ def blocks(config: Config) -> list[Block]:
                 depth=cfg.ofmap_depth,
                 write_pixels=cfg.drain_pixels,
                 read_pixels=cfg.chip_words,
+                read_words=True,
             ),
         ),
         Block(
             name="residual",
             make=lambda: PixelRam(
-                cfg, depth=cfg.ofmap_depth, write_pixels=cfg.load_words, read_pixels=1
+                cfg,
+                depth=cfg.ofmap_depth,
+                write_pixels=cfg.load_words,
+                read_pixels=1,
+                read_words=False,
             ),
         ),
         Block(name="load_unit", make=lambda: LoadUnit(cfg)),

@@ -83,10 +83,18 @@ class Core(wiring.Component):
         assert array.psum_read_latency == depthwise.psum_read_latency
         m.submodules.drain = drain = DrainUnit(cfg, psum_read_latency=array.psum_read_latency)
         m.submodules.ofmap = ofmap = PixelRam(
-            cfg, depth=cfg.ofmap_depth, write_pixels=cfg.drain_pixels, read_pixels=cfg.chip_words
+            cfg,
+            depth=cfg.ofmap_depth,
+            write_pixels=cfg.drain_pixels,
+            read_pixels=cfg.chip_words,
+            read_words=True,
         )
         m.submodules.residual = residual = PixelRam(
-            cfg, depth=cfg.ofmap_depth, write_pixels=cfg.load_words, read_pixels=1
+            cfg,
+            depth=cfg.ofmap_depth,
+            write_pixels=cfg.load_words,
+            read_pixels=1,
+            read_words=False,
         )
         m.submodules.store = store = StoreUnit(cfg)
 
@@ -164,7 +172,7 @@ class Core(wiring.Component):
             for name in ("en", "target", "addr", "data"):
                 m.d.comb += getattr(unit, f"lin_w_{name}").eq(getattr(linear, f"w_{name}"))
         for n in range(cfg.load_words):
-            m.d.comb += residual.w_data[n].eq(load.res_w_data[n].replicate(cfg.ofmap_blocks))
+            m.d.comb += residual.w_data[n].eq(load.res_w_data[n])
         for n in range(cfg.chip_words):
             m.d.comb += store.ofmap_r_data[n].eq(ofmap.r_data[n])
         for n in range(cfg.drain_pixels):
@@ -185,14 +193,12 @@ class Core(wiring.Component):
             residual.w_blocks.eq(load.res_w_blocks),
             residual.r_en.eq(drain.residual_r_en),
             residual.r_pixel.eq(drain.residual_r_pixel),
-            residual.r_blocks.eq(~0),
             drain.residual_r_data.eq(residual.r_data[0]),
             ofmap.w_count.eq(drain.ofmap_w_count),
             ofmap.w_pixel.eq(drain.ofmap_w_pixel),
-            ofmap.w_blocks.eq(~0),
             ofmap.r_en.eq(store.ofmap_r_en),
             ofmap.r_pixel.eq(store.ofmap_r_pixel),
-            ofmap.r_blocks.eq(store.ofmap_r_blocks),
+            ofmap.r_block.eq(store.ofmap_r_block),
         ]
         for unit, psum in ((array, drain.psum), (depthwise, drain.dw_psum)):
             m.d.comb += [

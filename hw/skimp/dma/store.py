@@ -41,8 +41,8 @@ class StoreUnit(wiring.Component):
         Bursts of the write master.
     act_w_en, act_w_addr, act_w_data : Out(chip_bits)
         To the activation store.
-    ofmap_r_en, ofmap_r_pixel, ofmap_r_blocks : Out
-    ofmap_r_data : In(8 * out_channels).array(chip_words)
+    ofmap_r_en, ofmap_r_pixel, ofmap_r_block : Out
+    ofmap_r_data : In(word_bits).array(chip_words)
         One clock after ofmap_r_en.
     record : In(8 * RECORD_BYTES - 32)
         Counters, 32 bits each; `layer_id` goes before them.
@@ -70,8 +70,8 @@ class StoreUnit(wiring.Component):
                 "act_w_data": Out(config.chip_bits),
                 "ofmap_r_en": Out(1),
                 "ofmap_r_pixel": Out(16),
-                "ofmap_r_blocks": Out(config.ofmap_blocks),
-                "ofmap_r_data": In(8 * config.out_channels).array(config.chip_words),
+                "ofmap_r_block": Out(range(max(config.ofmap_blocks, 2))),
+                "ofmap_r_data": In(config.word_bits).array(config.chip_words),
                 "record": In(8 * RECORD_BYTES - 32),
                 "layer_id": Out(16),
             }
@@ -88,7 +88,7 @@ class StoreUnit(wiring.Component):
 
         # What goes down the pipe with each beat: to the queue once the pixels are read.
         beat_layout = data.StructLayout(
-            {"words": lanes, "addr": 32, "chip": 1, "end": 1, "block": 8, "record": 1, "nth": 4}
+            {"words": lanes, "addr": 32, "chip": 1, "end": 1, "record": 1, "nth": 4}
         )
         read = Signal(beat_layout)
         read_en = Signal()
@@ -118,7 +118,7 @@ class StoreUnit(wiring.Component):
         addr = Signal(32, reset_less=True)
         # The segment's first pixel; that of the beat's first place, which `skip` words leave free.
         pixel, beat_pixel = (Signal(16, name=n, reset_less=True) for n in ("pixel", "beat_pixel"))
-        block, mask = Signal(8), Signal(cfg.ofmap_blocks)
+        block = Signal.like(self.ofmap_r_block)
         first, last_beat = (Signal(name=name) for name in ("first", "last_beat"))
         low, end = (Signal(range(lanes + 1), name=name) for name in ("low", "end"))
         chip = Signal()
@@ -130,10 +130,9 @@ class StoreUnit(wiring.Component):
             end.eq(Mux(last_beat, walk.run.tail, Mux(chip, lanes, cfg.bus_words))),
             self.ofmap_r_en.eq(read_en & ~read.record),
             self.ofmap_r_pixel.eq(beat_pixel),
-            self.ofmap_r_blocks.eq(mask),
+            self.ofmap_r_block.eq(block),
             read.addr.eq(addr),
             read.chip.eq(chip),
-            read.block.eq(block),
             read.nth.eq(nth),
         ]
         posts = Signal(MASK_BITS)
@@ -147,7 +146,7 @@ class StoreUnit(wiring.Component):
                     m.next = "START"
             with m.State("START"):
                 m.d.comb += step.eq(1)
-                m.d.sync += [pixel.eq(store.ofmap_base), block.eq(0), mask.eq(1), nth.eq(0)]
+                m.d.sync += [pixel.eq(store.ofmap_base), block.eq(0), nth.eq(0)]
                 with m.If(layer.opcode == Opcode.LAYER):
                     m.d.sync += [
                         self.layer_id.eq(layer.layer_id),
@@ -190,11 +189,7 @@ class StoreUnit(wiring.Component):
                         m.d.sync += pixel.eq(pixel + store.seg_words)
                         m.next = "SEGMENT"
                         with m.If(walk.last_of_block):
-                            m.d.sync += [
-                                block.eq(block + 1),
-                                mask.eq(mask << 1),
-                                pixel.eq(store.ofmap_base),
-                            ]
+                            m.d.sync += [block.eq(block + 1), pixel.eq(store.ofmap_base)]
                         with m.If(walk.final):
                             m.d.comb += posts.eq(store.post)
                             m.next = "IDLE"
@@ -235,14 +230,7 @@ class StoreUnit(wiring.Component):
             queue.w_data.eq(entry.as_value()),
             head.as_value().eq(queue.r_data),
         ]
-        for n in range(lanes):
-            pixel_bytes = self.ofmap_r_data[n]
-            with m.Switch(arrived.block):
-                for k in range(cfg.ofmap_blocks):
-                    with m.Case(k):
-                        m.d.comb += entry.data.word_select(n, cfg.word_bits).eq(
-                            pixel_bytes.word_select(k, cfg.word_bits)
-                        )
+        m.d.comb += entry.data.eq(Cat(*self.ofmap_r_data))
         with m.If(arrived.record):
             m.d.comb += entry.data.eq(snapshot.word_select(arrived.nth, cfg.bus_bits))
 

@@ -78,7 +78,11 @@ class StoreBench(wiring.Component):
         m.submodules.store = store = StoreUnit(cfg)
         m.submodules.writer = writer = AxiWriter(cfg)
         m.submodules.ofmap = ofmap = PixelRam(
-            cfg, depth=cfg.ofmap_depth, write_pixels=1, read_pixels=cfg.chip_words
+            cfg,
+            depth=cfg.ofmap_depth,
+            write_pixels=1,
+            read_pixels=cfg.chip_words,
+            read_words=True,
         )
         go = []
         for n, eighths in enumerate((self._eighths, self._eighths, self._late)):
@@ -99,11 +103,10 @@ class StoreBench(wiring.Component):
             feeder.word.eq(self.word),
             ofmap.w_count.eq(self.fill),
             ofmap.w_pixel.eq(self.pixel),
-            ofmap.w_blocks.eq(~0),
             ofmap.w_data[0].eq(self.pixel_data),
             ofmap.r_en.eq(store.ofmap_r_en),
             ofmap.r_pixel.eq(store.ofmap_r_pixel),
-            ofmap.r_blocks.eq(store.ofmap_r_blocks),
+            ofmap.r_block.eq(store.ofmap_r_block),
             *(
                 ours.eq(theirs)
                 for ours, theirs in zip(store.ofmap_r_data, ofmap.r_data, strict=True)

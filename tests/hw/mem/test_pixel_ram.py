@@ -25,54 +25,63 @@ SHAPES = [
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("read_words", [False, True], ids=["words-in", "words-out"])
 @pytest.mark.parametrize(
     ("config", "depth", "write_pixels", "read_pixels"),
     SHAPES,
     ids=lambda v: v.name if hasattr(v, "name") else str(v),
 )
-def test_reads_what_was_written(config, depth, write_pixels, read_pixels, backend):
+def test_reads_what_was_written(config, depth, write_pixels, read_pixels, read_words, backend):
     """Every block of every pixel of every run: the value last written, held while nothing is read.
 
-    Runs start anywhere; what a run reads beyond the depth, or in the clock of its writing, or from
-    a block that was not asked for, is not looked at.
+    Runs start anywhere; what a run reads beyond the depth, or in the clock of its writing, is not
+    looked at.
     """
     seed = 1000 * depth + 10 * write_pixels + read_pixels
     rng = random.Random(seed)
     blocks, bits = config.ofmap_blocks, config.word_bits
-    dut = PixelRam(config, depth=depth, write_pixels=write_pixels, read_pixels=read_pixels)
+    dut = PixelRam(
+        config, depth=depth, write_pixels=write_pixels, read_pixels=read_pixels,
+        read_words=read_words,
+    )  # fmt: skip
     assert dut.read_latency == 1
     table = {}
     vectors, expected = [], []
     seen = {}
-    for clock in range(depth + 600):
-        filling = clock < depth
-        w_pixel = clock if filling else rng.randrange(depth)
-        w_count = 1 if filling else rng.randint(0, min(write_pixels, depth - w_pixel))
-        w_blocks = (1 << blocks) - 1 if filling else rng.getrandbits(blocks)
-        w_data = [rng.getrandbits(blocks * bits) for _ in range(write_pixels)]
+    filling = depth * (1 if read_words else blocks)
+    for clock in range(filling + 600):
+        w_pixel, w_count, block = clock % depth, 1, clock // depth
+        if clock >= filling:
+            w_pixel = rng.randrange(depth)
+            w_count = rng.randint(0, min(write_pixels, depth - w_pixel))
+            block = rng.randrange(blocks)
+        w_data = [
+            rng.getrandbits(blocks * bits if read_words else bits) for _ in range(write_pixels)
+        ]
+        into = range(blocks) if read_words else [block]
         written = {
-            (w_pixel + n, k) for n in range(w_count) for k in range(blocks) if w_blocks >> k & 1
+            (w_pixel + n, k): w_data[n] >> bits * i & (1 << bits) - 1
+            for n in range(w_count)
+            for i, k in enumerate(into)
         }
-        r_en = int(not filling and rng.random() < 0.7)
+        r_en = int(clock >= filling and rng.random() < 0.7)
         r_pixel = rng.choice([0, depth - 1, rng.randrange(depth)])
-        r_blocks = rng.choice([1 << rng.randrange(blocks), rng.getrandbits(blocks)])
+        r_block = rng.randrange(blocks)
         expected.append(dict(seen))
         if r_en:
-            # A block that is not read keeps what its memory gave last, of whichever row.
+            out = [r_block] if read_words else range(blocks)
             seen = {
-                (n, k): table[r_pixel + n, k]
+                (n, i): table[r_pixel + n, k]
                 for n in range(read_pixels)
-                for k in range(blocks)
-                if r_blocks >> k & 1 and r_pixel + n < depth and (r_pixel + n, k) not in written
+                for i, k in enumerate(out)
+                if r_pixel + n < depth and (r_pixel + n, k) not in written
             }
-        for n in range(w_count):
-            for k in range(blocks):
-                if w_blocks >> k & 1:
-                    table[w_pixel + n, k] = w_data[n] >> bits * k & (1 << bits) - 1
+        table |= written
         vectors.append(
             dict(
-                w_count=w_count, w_pixel=w_pixel, w_blocks=w_blocks, r_en=r_en, r_pixel=r_pixel,
-                r_blocks=r_blocks, **{f"w_data__{n}": v for n, v in enumerate(w_data)},
+                w_count=w_count, w_pixel=w_pixel, r_en=r_en, r_pixel=r_pixel,
+                **(dict(r_block=r_block) if read_words else dict(w_blocks=1 << block)),
+                **{f"w_data__{n}": v for n, v in enumerate(w_data)},
             )
         )  # fmt: skip
     results = run_vectors(
@@ -80,9 +89,9 @@ def test_reads_what_was_written(config, depth, write_pixels, read_pixels, backen
     )
     checked = 0
     for clock, want in enumerate(expected):
-        for (n, k), value in want.items():
-            got = results[clock][f"r_data__{n}"] >> bits * k & (1 << bits) - 1
-            assert got == value, f"seed {seed} clock {clock} pixel {n} block {k}"
+        for (n, i), value in want.items():
+            got = results[clock][f"r_data__{n}"] >> bits * i & (1 << bits) - 1
+            assert got == value, f"seed {seed} clock {clock} pixel {n} part {i}"
             checked += 1
     assert checked > 200
 
@@ -92,22 +101,19 @@ def test_reads_what_was_written(config, depth, write_pixels, read_pixels, backen
 def test_run_that_starts_before_pixel_0(config, backend):
     """A store whose segment starts inside a beat reads from -1, -2, ... on: pixel 0 is in place."""
     lanes, depth = config.chip_words, 8 * config.chip_words
-    bits = 8 * config.out_channels
+    bits, last = config.word_bits, config.ofmap_blocks - 1
     rng = random.Random(lanes)
-    pixels = [rng.getrandbits(bits) for _ in range(depth)]
-    every = (1 << config.ofmap_blocks) - 1
-    dut = PixelRam(config, depth=depth, write_pixels=1, read_pixels=lanes)
-    vectors = [
-        dict(w_count=1, w_pixel=p, w_blocks=every, w_data__0=value)
-        for p, value in enumerate(pixels)
-    ]
-    vectors += [dict(w_count=0, r_en=1, r_blocks=every, r_pixel=-before) for before in range(lanes)]
+    pixels = [rng.getrandbits(8 * config.out_channels) for _ in range(depth)]
+    dut = PixelRam(config, depth=depth, write_pixels=1, read_pixels=lanes, read_words=True)
+    vectors = [dict(w_count=1, w_pixel=p, w_data__0=value) for p, value in enumerate(pixels)]
+    vectors += [dict(w_count=0, r_en=1, r_block=last, r_pixel=-before) for before in range(lanes)]
     vectors += [dict(r_en=0)]
     results = run_vectors(dut, vectors, [f"r_data__{n}" for n in range(lanes)], backend=backend)
     for before in range(lanes):
         row = results[depth + before + 1]
         for n in range(before, lanes):
-            assert row[f"r_data__{n}"] == pixels[n - before], f"start {-before} place {n}"
+            want = pixels[n - before] >> bits * last
+            assert row[f"r_data__{n}"] == want, f"start {-before} place {n}"
 
 
 @pytest.mark.parametrize(
@@ -121,4 +127,4 @@ def test_run_that_starts_before_pixel_0(config, backend):
 )
 def test_refuses(change, message):
     with pytest.raises(ValueError, match=message):
-        PixelRam(QUAD, **(dict(depth=48, write_pixels=1, read_pixels=8) | change))
+        PixelRam(QUAD, read_words=True, **(dict(depth=48, write_pixels=1, read_pixels=8) | change))
