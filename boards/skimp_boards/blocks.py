@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from amaranth.lib import wiring
 
 from skimp.config import CHAIN, Config
-from skimp.ctrl.compute import ComputeControl
-from skimp.ctrl.compute_unit import ComputeUnit
+from skimp.ctrl.array_control import ArrayControl
+from skimp.ctrl.array_unit import ArrayUnit
 from skimp.ctrl.csr import Csr
 from skimp.ctrl.sequencer import Sequencer
 from skimp.dma.axi_read import AxiReader
@@ -15,7 +15,10 @@ from skimp.dma.axi_write import AxiWriter
 from skimp.dma.linear import LinearUnit
 from skimp.dma.load import LoadUnit
 from skimp.dma.store import StoreUnit
-from skimp.dw.depthwise import DepthwiseUnit
+from skimp.dw.control import DepthwiseControl
+from skimp.dw.lanes import DepthwiseLanes, DepthwiseSum, pair_of
+from skimp.dw.psum import DepthwisePsums
+from skimp.dw.unit import DepthwiseUnit, DepthwiseWeights
 from skimp.feed.ifmap_feed import IfmapFeed
 from skimp.feed.ifmap_glb import IfmapGlb
 from skimp.mem.act_store import ActStore
@@ -67,19 +70,56 @@ def _wgt_spad(config: Config) -> Ram1R1W:
     )
 
 
-def _dw_wgt_spad(config: Config) -> Ram1R1W:
-    return Ram1R1W(width=config.bus_bits, depth=-(-config.dw_wgt_depth // config.bus_words))
-
-
 def _drain(config: Config) -> DrainUnit:
     return DrainUnit(config, psum_read_latency=PsumSpad.read_latency)
 
 
-def _flight_cycles(config: Config) -> int:
-    unit = ComputeUnit(config)
-    for part in (unit, unit._array, unit._dw, *unit._psums):
+def _array_control(config: Config) -> ArrayControl:
+    unit = ArrayUnit(config)
+    for part in (unit, unit._array):
         part._MustUse__silence = True  # only asked for a number
-    return unit.flight_cycles
+    return ArrayControl(config, flight_cycles=unit.flight_cycles)
+
+
+def _depthwise(config: Config) -> list[Block]:
+    """Return the blocks of the depthwise unit, by row of lanes where there are two."""
+    cfg = config
+    rows = cfg.dw_rows
+    lanes = cfg.pixels * cfg.out_channels
+    pair, pair_name = pair_of(cfg)
+    return [
+        Block(name="dw_pair", make=pair, count=rows * -(-cfg.pixels // 2) * cfg.out_channels),
+        Block(name="dw_max", make=lambda: DepthwiseSum(maxima=True), count=lanes),
+        Block(name="dw_sum", make=lambda: DepthwiseSum(maxima=False), count=(rows - 1) * lanes),
+        Block(
+            name="dw_lanes",
+            make=lambda: DepthwiseLanes(cfg, maxima=True),
+            count=rows,
+            without=(pair_name, "skimp_dw_max"),
+        ),
+        Block(name="dw_wgt_spad", make=lambda: DepthwiseWeights(cfg), count=rows),
+        Block(name="dw_psums", make=lambda: DepthwisePsums(cfg), count=rows),
+        Block(
+            name="dw_glb",
+            make=lambda: IfmapGlb(cfg, depth=cfg.dw_ifmap_depth, blocks=cfg.ofmap_blocks),
+        ),
+        Block(
+            name="dw_feed",
+            make=lambda: IfmapFeed(cfg, channels=cfg.out_channels, rows=rows, macs_bits=1),
+        ),
+        Block(
+            name="dw_control",
+            make=lambda: DepthwiseControl(cfg, flight_cycles=DepthwiseUnit.flight_cycles),
+        ),
+        Block(
+            name="dw_unit",
+            make=lambda: DepthwiseUnit(cfg),
+            without=(
+                *(f"dw_unit.{name}" for name in ("control", "path.glb", "path.feed")),
+                *(f"dw_unit.{name}_{r}" for name in ("wgt", "lanes", "psums") for r in range(rows)),
+            ),
+        ),
+    ]
 
 
 def blocks(config: Config) -> list[Block]:
@@ -87,33 +127,26 @@ def blocks(config: Config) -> list[Block]:
     cfg = config
     slots = max(2, cfg.drain_pixels)
     tag_bits = 33  # DrainUnit's: two pixel numbers and a bit
-    flight_cycles = _flight_cycles(cfg)
     chain = PeChain if cfg.packed else PlainChain
     chain_name = "skimp_pe_chain" if cfg.packed else "skimp_plain_chain"
     num_chains = cfg.pixels * (cfg.in_channels // CHAIN) * cfg.out_channels // 2
     found = [
         Block(name="pe_chain", make=chain, count=num_chains),
         Block(name="pe_array", make=lambda: PeArray(cfg), without=(chain_name,)),
-        Block(name="depthwise", make=lambda: DepthwiseUnit(cfg)),
         Block(name="psum_spad", make=lambda: PsumSpad(cfg), count=cfg.pixels),
         Block(name="wgt_spad", make=lambda: _wgt_spad(cfg)),
-        Block(name="dw_wgt_spad", make=lambda: _dw_wgt_spad(cfg)),
-        Block(name="ifmap_glb", make=lambda: IfmapGlb(cfg)),
-        Block(name="ifmap_feed", make=lambda: IfmapFeed(cfg)),
+        Block(name="ifmap_glb", make=lambda: IfmapGlb(cfg, depth=cfg.ifmap_depth)),
+        Block(name="ifmap_feed", make=lambda: IfmapFeed(cfg, channels=cfg.in_channels)),
+        Block(name="array_control", make=lambda: _array_control(cfg)),
         Block(
-            name="compute_control",
-            make=lambda: ComputeControl(cfg, flight_cycles=flight_cycles),
-        ),
-        Block(
-            name="compute_unit",
-            make=lambda: ComputeUnit(cfg),
+            name="array_unit",
+            make=lambda: ArrayUnit(cfg),
             without=(
-                *(f"compute_unit.{n}" for n in "control glb feed array dw".split()),
-                "compute_unit.wgt_spad",
-                "compute_unit.dw_wgt_spad",
+                *(f"array_unit.{n}" for n in "control path.glb path.feed array wgt_spad".split()),
                 "skimp_psum_spad",
             ),
         ),
+        *_depthwise(cfg),
         Block(name="requant_lane", make=RequantLane, count=slots * cfg.out_channels),
         Block(
             name="requant",
@@ -165,7 +198,7 @@ def blocks(config: Config) -> list[Block]:
             without=tuple(
                 f"core.{name}"
                 for name in (
-                    "sequencer reader writer load linear compute drain ofmap residual store act"
+                    "sequencer reader writer load linear array depthwise drain ofmap residual store act"
                 ).split()
             ),
         ),

@@ -51,10 +51,7 @@ class ArrayUnit(wiring.Component):
     def __init__(self, config: Config):
         self._config = config
         self._array = PeArray(config)
-        self._path = IfmapPath(config, depth=config.ifmap_depth)
-        self.flight_cycles = 1 + self._path.latency + self._array.latency + PsumSpad.write_latency
-        self._control = ArrayControl(config, flight_cycles=self.flight_cycles)
-        self.prepare_cycles = self._control.prepare_cycles
+        self.flight_cycles = 1 + IfmapPath.latency + self._array.latency + PsumSpad.write_latency
         psums = data.ArrayLayout(signed(32), config.out_channels)
         super().__init__(
             unit_ports()
@@ -73,8 +70,8 @@ class ArrayUnit(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         cfg = self._config
-        m.submodules.control = control = self._control
-        m.submodules.path = path = self._path
+        m.submodules.control = control = ArrayControl(cfg, flight_cycles=self.flight_cycles)
+        m.submodules.path = path = IfmapPath(cfg, depth=cfg.ifmap_depth)
         m.submodules.array = array = self._array
         # A word holds what one slice position of all chains takes: CHAIN words are a block.
         slice_beats = cfg.wgt_slice_bytes // cfg.bus_bytes

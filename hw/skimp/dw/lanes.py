@@ -10,7 +10,16 @@ from skimp.prim.dsp48e2 import PackedPair, PlainPair
 from skimp.prim.lut_pair import LutPair
 from skimp.prim.shared import Shared
 
-__all__ = ["DepthwiseLanes", "DepthwiseSum"]
+__all__ = ["DepthwiseLanes", "DepthwiseSum", "pair_of"]
+
+
+def pair_of(config: Config) -> tuple[type, str]:
+    """Return the component that multiplies for two pixels, and the name of its module."""
+    if not config.dw_slices:
+        return LutPair, "skimp_lut_pair"
+    if config.packed:
+        return PackedPair, "skimp_packed_pair"
+    return PlainPair, "skimp_plain_pair"
 
 
 class DepthwiseSum(wiring.Component):
@@ -62,10 +71,10 @@ class DepthwiseSum(wiring.Component):
             alone.eq(self.first | self.max_mode),
             greater.eq(self.product[:9].as_signed() > Mux(self.first, 0, self.acc[:8])),
         ]
-        with m.If(self.valid & (~self.max_mode | greater)):
-            m.d.sync += self.acc.eq(self.product + Mux(alone, 0, self.acc))
-        with m.Elif(self.valid & self.first):
+        with m.If(self.valid & self.first & self.max_mode & ~greater):
             m.d.sync += self.acc.eq(0)
+        with m.Elif(self.valid & (~self.max_mode | greater)):
+            m.d.sync += self.acc.eq(self.product + Mux(alone, 0, self.acc))
         return m
 
 
@@ -133,12 +142,7 @@ class DepthwiseLanes(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         pixels, channels = self._config.pixels, self._config.out_channels
-        if not self._config.dw_slices:
-            pair_class, pair_name = LutPair, "skimp_lut_pair"
-        elif self._config.packed:
-            pair_class, pair_name = PackedPair, "skimp_packed_pair"
-        else:
-            pair_class, pair_name = PlainPair, "skimp_plain_pair"
+        pair_class, pair_name = pair_of(self._config)
         beside = {
             name: delay(m, getattr(self, name), pair_class.latency, name=name)
             for name in ("valid", "first", "last", "max_mode")

@@ -111,21 +111,10 @@ class DepthwiseUnit(wiring.Component):
     """
 
     psum_read_latency = DepthwisePsums.read_latency
+    flight_cycles = 1 + IfmapPath.latency + DepthwiseLanes.latency + DepthwisePsums.write_latency
 
     def __init__(self, config: Config):
         self._config = config
-        self._path = IfmapPath(
-            config,
-            depth=config.dw_ifmap_depth,
-            blocks=config.ofmap_blocks,
-            rows=config.dw_rows,
-            macs_bits=1,
-        )
-        self.flight_cycles = (
-            1 + self._path.latency + DepthwiseLanes.latency + DepthwisePsums.write_latency
-        )
-        self._control = DepthwiseControl(config, flight_cycles=self.flight_cycles)
-        self.prepare_cycles = self._control.prepare_cycles
         sums = data.ArrayLayout(signed(DW_SUM_BITS), config.out_channels)
         super().__init__(
             unit_ports()
@@ -146,8 +135,14 @@ class DepthwiseUnit(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         cfg = self._config
-        m.submodules.control = control = self._control
-        m.submodules.path = path = self._path
+        m.submodules.control = control = DepthwiseControl(cfg, flight_cycles=self.flight_cycles)
+        m.submodules.path = path = IfmapPath(
+            cfg,
+            depth=cfg.dw_ifmap_depth,
+            blocks=cfg.ofmap_blocks,
+            rows=cfg.dw_rows,
+            macs_bits=1,
+        )
         connect_unit(m, self, control)
         connect_fill(m, self, path, prefix="glb_")
         connect_reads(m, control, path)

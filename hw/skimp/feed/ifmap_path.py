@@ -49,8 +49,8 @@ class IfmapPath(wiring.Component):
     ):
         channels = blocks * config.in_channels
         self._config = config
-        self._glb = IfmapGlb(config, depth=depth, blocks=blocks)
-        self._feed = IfmapFeed(config, channels=channels, rows=rows, macs_bits=macs_bits)
+        self._depth, self._blocks = depth, blocks
+        self._feed = dict(channels=channels, rows=rows, macs_bits=macs_bits)
         super().__init__(
             fill_ports(config)
             | {
@@ -69,10 +69,11 @@ class IfmapPath(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.glb = glb = self._glb
-        m.submodules.feed = feed = self._feed
+        cfg = self._config
+        m.submodules.glb = glb = IfmapGlb(cfg, depth=self._depth, blocks=self._blocks)
+        m.submodules.feed = feed = IfmapFeed(cfg, **self._feed)
         connect_fill(m, self, glb)
-        wanted = Const(0, self._config.pixels)
+        wanted = Const(0, cfg.pixels)
         for r, lane_en in enumerate(self.lane_en):
             wanted |= lane_en
             m.d.comb += feed.lane_en[r].eq(delay(m, lane_en, glb.latency, name=f"lane_en_{r}"))
@@ -85,7 +86,7 @@ class IfmapPath(wiring.Component):
         for name in ("in_zp", "ci_en", "macs_per_act"):
             beside = delay(m, getattr(self, name), glb.latency, name=name, reset_less=True)
             m.d.comb += getattr(feed, name).eq(beside)
-        for i in range(self._config.pixels):
+        for i in range(cfg.pixels):
             m.d.comb += [
                 glb.row[i].eq(self.row[i]),
                 feed.data[i].eq(glb.data[i]),

@@ -17,7 +17,7 @@ class LutPair(wiring.Component):
 
     Notes
     -----
-    *Latency*: as PackedPair. *Resources*: about 90 LUTs; no DSP48E2. *Limits*: |act| <= 255; any
+    *Latency*: as PackedPair. *Resources*: about 84 LUTs; no DSP48E2. *Limits*: |act| <= 255; any
     weight.
     """
 
@@ -28,31 +28,34 @@ class LutPair(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        gate_d1, gate_d2, gate_d3 = (Signal(name=f"gate_d{k}", init=1) for k in (1, 2, 3))
+        # Clock enables want the gate inverted, once and not behind every register.
+        on, on_d1, on_d2 = Signal(), Signal(), Signal()
+        gate_d3 = Signal(init=1)
         wgt_d1 = Signal(8, reset_less=True)
         wgt_d2 = Signal(5, reset_less=True)  # what the upper two digits look at
-        m.d.sync += [gate_d1.eq(self.gate), gate_d2.eq(gate_d1), gate_d3.eq(gate_d2)]
-        with m.If(~self.gate):
+        m.d.comb += on.eq(~self.gate)
+        m.d.sync += [on_d1.eq(on), on_d2.eq(on_d1), gate_d3.eq(~on_d2)]
+        with m.If(on):
             m.d.sync += wgt_d1.eq(self.wgt)
-        with m.If(~gate_d1):
+        with m.If(on_d1):
             m.d.sync += wgt_d2.eq(wgt_d1[3:])
         lanes = ((self.act1, self.product1), (self.act0, self.product0))
         for lane, (act, product) in zip((1, 0), lanes, strict=True):
             act_d1 = Signal(signed(9), name=f"act{lane}_d1", reset_less=True)
             act_d2 = Signal(signed(9), name=f"act{lane}_d2", reset_less=True)
             low = Signal(signed(13), name=f"low{lane}", reset_less=True)
-            high = Signal(signed(13), name=f"high{lane}", reset_less=True)
+            high = Signal(signed(12), name=f"high{lane}", reset_less=True)
             low_d1 = Signal(4, name=f"low{lane}_d1", reset_less=True)
-            p_reg = Signal(signed(17), name=f"p{lane}_reg", reset_less=True)
-            with m.If(~self.gate):
+            p_reg = Signal(signed(16), name=f"p{lane}_reg", reset_less=True)
+            with m.If(on):
                 m.d.sync += act_d1.eq(act)
-            with m.If(~gate_d1):
+            with m.If(on_d1):
                 digits = Cat(Const(0, 1), wgt_d1[:4])
                 m.d.sync += [
                     act_d2.eq(act_d1),
                     low.eq(_two_digits(C(0, signed(9)), act_d1, digits)),
                 ]
-            with m.If(~gate_d2):
+            with m.If(on_d2):
                 before = low[4:].as_signed()
                 m.d.sync += [low_d1.eq(low[:4]), high.eq(_two_digits(before, act_d2, wgt_d2))]
             m.d.sync += p_reg.eq(Mux(gate_d3, 0, Cat(low_d1, high).as_signed()))
