@@ -90,14 +90,15 @@ class PixelLanes(wiring.Component):
         m.d.comb += self.ready.eq(~walking)
 
         # The present geometry. A lane's column goes on by step_q, or back by the rest of the row.
+        # What is kept is the column less that rest: its sign says which of the two comes next.
         now_step_q = Signal(16, reset_less=True)
-        now_back_q = Signal(16, reset_less=True)
+        now_back_q = Signal(signed(17), reset_less=True)
         now_step_row = Signal(ROW_BITS, reset_less=True)
         now_wrap_row = Signal(ROW_BITS, reset_less=True)
         with m.If(self.take):
             m.d.sync += [
                 now_step_q.eq(step_q),
-                now_back_q.eq(self.tile_q - step_q),
+                now_back_q.eq(step_q - self.tile_q),
                 now_step_row.eq(step_row),
                 now_wrap_row.eq(step_row + self.row_step),
             ]
@@ -106,19 +107,18 @@ class PixelLanes(wiring.Component):
             first_row = Signal(ROW_BITS, name=f"first_row_{i}", reset_less=True)
             now_q = Signal(16, name=f"now_q_{i}", reset_less=True)
             now_row = Signal(ROW_BITS, name=f"now_row_{i}", reset_less=True)
-            q = Signal(16, name=f"q_{i}", reset_less=True)
-            back_q = Signal(17, name=f"back_q_{i}")
-            wrap = Signal(name=f"wrap_{i}")
-            m.d.comb += [back_q.eq(q - now_back_q), wrap.eq(~back_q[-1])]
+            beyond_q = Signal(signed(17), name=f"beyond_q_{i}", reset_less=True)
+            back = Signal(name=f"back_{i}")
+            m.d.comb += back.eq(self.restart | (beyond_q >= 0))
             with m.If(lane_idx == i):
                 m.d.sync += [first_q.eq(walk_q), first_row.eq(walk_row)]
             with m.If(self.take):
                 m.d.sync += [now_q.eq(first_q), now_row.eq(first_row)]
+            with m.If(self.restart | self.advance):
+                before = Mux(self.restart, now_q, beyond_q)
+                m.d.sync += beyond_q.eq(before + Mux(back, now_back_q, now_step_q))
             with m.If(self.restart):
-                m.d.sync += [q.eq(now_q), self.row[i].eq(now_row)]
+                m.d.sync += self.row[i].eq(now_row)
             with m.Elif(self.advance):
-                m.d.sync += [
-                    q.eq(Mux(wrap, back_q, q + now_step_q)),
-                    self.row[i].eq(self.row[i] + Mux(wrap, now_wrap_row, now_step_row)),
-                ]
+                m.d.sync += self.row[i].eq(self.row[i] + Mux(back, now_wrap_row, now_step_row))
         return m
