@@ -75,5 +75,5 @@ class Timeline:
 
     def release_until(self, clock: float) -> None:
         """Drain all tiles that are complete then."""
-        while self.next_held <= clock:
+        while self._held and self.next_held <= clock:
             self.release()
