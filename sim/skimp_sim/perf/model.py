@@ -30,8 +30,9 @@ __all__ = ["PerfError", "PerfResult", "run_perf"]
 START_CLOCKS = 16
 """Clocks of the memory before the first program starts: reset, and what the driver writes."""
 
-BETWEEN_CLOCKS = 57
-"""Clocks between the end of a program and the start of the next: the driver's reads and writes."""
+BETWEEN_CLOCKS = 9 + 4 * len(COUNTERS)
+"""Clocks between the end of a program and the start of the next: the driver reads both halves of
+every counter, two clocks each."""
 
 
 class PerfError(RuntimeError):
