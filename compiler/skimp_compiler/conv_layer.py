@@ -4,7 +4,13 @@ from collections.abc import Iterator
 
 from skimp.config import CHAIN, Config
 from skimp.isa import LoadTarget, Opcode, Unit
-from skimp_compiler.conv_tiling import ConvSpec, choose_tiling, tile_geometry
+from skimp_compiler.conv_tiling import (
+    ConvSpec,
+    ConvTiling,
+    choose_tiling,
+    load_cycles,
+    tile_geometry,
+)
 from skimp_compiler.drain_store import DrainStore
 from skimp_compiler.emitter import Emitter
 from skimp_compiler.geometry import TileGeometry
@@ -80,8 +86,11 @@ class ConvLayer:
         for k in blocks:
             chunk = None
             for psum_tile in self._psum_tiles(tile):
-                room, needs = [], ()
+                room, needs, cycles = [], (), 0
                 if base is None:
+                    cycles = self.c_blocks * load_cycles(
+                        self.spec, self.config, self._geometry(tile)
+                    )
                     room.append(("ifmap", self._geometry(tile).block_words * self.c_blocks))
                     needs = self._input_part(tile)
                 if tiling.kind == "resident":
@@ -91,7 +100,7 @@ class ConvLayer:
                     room.append(("wgt", self._chunk_blocks))
                 elif chunk is None:
                     room.append(("wgt", self.per_k))
-                yield self._task(psum_tile, k, needs=needs, room=room)
+                yield self._task(psum_tile, k, needs=needs, room=room, load_cycles=cycles)
                 if base is None:
                     base = self._load_tile(tile, keep=True)
                 if tiling.kind == "resident":
@@ -113,11 +122,12 @@ class ConvLayer:
             self.wgt_words[k] = self.wgt_base + (k - blocks[0]) * self.per_k
             self._load_weights(k * self.per_k, self.per_k, self.wgt_words[k])
 
-    def _task(self, psum_tile, k: int, *, needs, room) -> Task:
+    def _task(self, psum_tile, k: int, *, needs, room, load_cycles=0) -> Task:
         _, _, rows, cols = psum_tile
         groups = max(_ceil(rows * cols, self.config.pixels), CHAIN)
         return Task(
-            clocks=self.per_k * groups,
+            cycles=self.per_k * groups,
+            load_cycles=load_cycles,
             needs=needs + self.out.needs(**self._output_part(psum_tile, k)),
             room=(*room, *self.out.room(k, rows * cols)),
         )

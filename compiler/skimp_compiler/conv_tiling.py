@@ -8,7 +8,7 @@ from skimp_compiler.drain_store import Requant, SecondStage
 from skimp_compiler.geometry import DoesNotFit, TileGeometry, Window
 from skimp_compiler.plane import Planes
 
-__all__ = ["ConvSpec", "ConvTiling", "choose_tiling", "tile_geometry"]
+__all__ = ["ConvSpec", "ConvTiling", "choose_tiling", "load_cycles", "tile_geometry"]
 
 COMMAND_CYCLES = 1
 """What a CONV command costs beside its passes."""
@@ -327,7 +327,7 @@ def _cost(spec: ConvSpec, config: Config, tiling: ConvTiling) -> float:
             count = many * times
             tiles += count
             geometry = tile_geometry(spec, config, rows, cols, min(cols, tiling.psum_cols))
-            load += count * _load_cycles(spec, config, geometry) * c_blocks
+            load += count * load_cycles(spec, config, geometry) * c_blocks
             for psum_rows, n in _parts(rows, tiling.psum_rows).items():
                 for psum_cols, k in _parts(cols, tiling.psum_cols).items():
                     pixels = psum_rows * psum_cols
@@ -376,7 +376,7 @@ def _cost(spec: ConvSpec, config: Config, tiling: ConvTiling) -> float:
     return busy + ends + BYTE_WEIGHT * (load + wgt)
 
 
-def _load_cycles(spec: ConvSpec, config: Config, geometry: TileGeometry) -> int:
+def load_cycles(spec: ConvSpec, config: Config, geometry: TileGeometry) -> int:
     """Clocks to write one channel block of a tile into the ifmap buffer."""
     cols = geometry.in_cols * (2 if spec.halve else 1)
     words = config.load_words

@@ -278,15 +278,17 @@ class DepthwiseLayer:
         base = None
         for dy in range(0, rows, psum_rows):
             psum_tile = y0 + dy, x0, min(psum_rows, rows - dy), cols
-            room, needs = [], ()
+            room, needs, cycles = [], (), 0
             if base is None:
+                cycles = num_blocks * self._load_cycles(geometry)
                 room.append(("dw_ifmap", geometry.block_words))
                 needs = (part.part(geometry, **blocks, **origin),)
                 room += self._wgt_room(word)
             out = {"block0": out_block, "num_blocks": num_blocks, "x0": x0, "cols": cols}
             needs += self.out.needs(**out, y0=y0 + dy, rows=psum_tile[2])
             yield Task(
-                clocks=self._clocks(*psum_tile[2:]),
+                cycles=self._clocks(*psum_tile[2:]),
+                load_cycles=cycles,
                 needs=needs,
                 room=(*room, *self.out.room(param_block, psum_tile[2] * cols)),
             )
@@ -316,6 +318,11 @@ class DepthwiseLayer:
                         **out,
                     )
         rings["dw_ifmap"].release(base)
+
+    def _load_cycles(self, geometry: TileGeometry) -> int:
+        """Clocks to write a channel block of a tile into the buffer."""
+        padded = 2 if geometry.window.s > 1 else 0
+        return geometry.in_rows * (_ceil(geometry.in_cols, self.config.load_words) + padded)
 
     def _clocks(self, rows: int, cols: int) -> int:
         window = self.spec.window

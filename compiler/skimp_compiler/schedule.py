@@ -16,15 +16,16 @@ class Task:
 
     Parameters
     ----------
-    clocks : int
-        Of the unit that computes it.
+    cycles, load_cycles : int
+        Of the unit that computes it, and of the loads before.
     needs : tuple
         Parts of activations that it loads, as the emitter's `loads`.
     room : tuple of (str, int) or (str, int, int)
         Memories and words that it places, and where it lets words go before.
     """
 
-    clocks: int
+    cycles: int
+    load_cycles: int = 0
     needs: tuple = ()
     room: tuple = ()
 
@@ -58,10 +59,10 @@ class LayerWork:
 
 
 class Schedule:
-    """Emits tasks of the layers under way, in the order in which their units could begin them.
+    """Emits tasks of the layers under way, in the order in which they could be loaded.
 
-    Where a unit could begin tasks of two layers at once, the later layer goes first: what it
-    reads is there, and its end lets memory go. So an array that expands and projects turns from
+    Of two layers that could go on at once, the later one does: what it reads is there, and its end
+    lets memory go. So an array that expands and projects turns from
     one to the other as the depthwise unit beside it gets on.
 
     Parameters
@@ -86,10 +87,10 @@ class Schedule:
         for order, work in enumerate(self.active):
             task = work.task
             ready = max((need[0].ready(*need[1:]) for need in task.needs if need), default=0)
-            start = timeline.start(work.unit, ready)
-            if start == math.inf or not all(rings[r].fits(*words) for r, *words in task.room):
+            begin = timeline.begin(work.unit, ready)
+            if begin == math.inf or not all(rings[r].fits(*words) for r, *words in task.room):
                 continue
-            key = (start, -order)
+            key = (begin, -order)
             if best is None or key < best[0]:
                 best = (key, work, ready)
         if timeline.next_held <= (math.inf if best is None else best[0][0]):
@@ -98,7 +99,7 @@ class Schedule:
             timeline.release()
             return
         _, work, ready = best
-        timeline.work(work.unit, ready, work.task.clocks)
+        timeline.work(work.unit, ready, work.task.load_cycles, work.task.cycles)
         if not work.advance():
             self._end(work)
 

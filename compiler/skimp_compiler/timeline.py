@@ -13,6 +13,14 @@ __all__ = ["Timeline"]
 LATENCY_CYCLES = 120
 """From the last drained pixel of a tile to the first load of it: pipelines, store, semaphores."""
 
+START_CYCLES = 30
+"""From the last word of a load to the first product."""
+
+import os
+
+AHEAD_CYCLES = int(os.environ.get("AHEAD","400"))
+"""How long before a unit is free its next task is loaded."""
+
 
 class Timeline:
     """When each unit is free, if every task takes the clocks that it says.
@@ -26,28 +34,36 @@ class Timeline:
     """
 
     def __init__(self, config: Config):
-        self.free = {Unit.ARRAY: 0, Unit.DEPTHWISE: 0, Unit.DRAIN: 0}
-        # Clocks in which the slots are drained that are filled next, each in a list; inf: not
-        # known yet.
+        self.free = {Unit.LOAD: 0, Unit.ARRAY: 0, Unit.DEPTHWISE: 0, Unit.DRAIN: 0}
+        # Of the slots that are filled next: when they are drained (inf: not known yet), and parts
+        # that are not yet.
         self._slots = {
-            Unit.ARRAY: deque([0] for _ in range(config.psum_slots)),
-            Unit.DEPTHWISE: deque([0] for _ in range(config.dw_psum_slots)),
+            Unit.ARRAY: deque([0, 0] for _ in range(config.psum_slots)),
+            Unit.DEPTHWISE: deque([0, 0] for _ in range(config.dw_psum_slots)),
         }
         self.now = 0
         """Clock of what is emitted at the moment."""
         self._held: list[tuple] = []
         self._number = itertools.count()
 
-    def start(self, unit: Unit, ready: float) -> float:
-        """Clock in which a task of the unit could begin that is ready in clock `ready`."""
-        return max(self.free[unit], ready, self._slots[unit][0][0])
+    def begin(self, unit: Unit, ready: float) -> float:
+        """Clock in which the loads of a task could begin whose data is there in clock `ready`.
 
-    def work(self, unit: Unit, ready: float, clocks: int) -> None:
-        """Begin such a task."""
-        self.now = self.start(unit, ready)
-        self.free[unit] = self.now + clocks
+        They come no more than some clocks before the unit is free.
+        """
+        first = max(self.free[unit], self._slots[unit][0][0])
+        return max(self.free[Unit.LOAD], ready, first - AHEAD_CYCLES)
+
+    def work(self, unit: Unit, ready: float, load_cycles: int, cycles: int) -> None:
+        """Load and compute a task."""
+        self.now = self.begin(unit, ready)
+        loaded = ready
+        if load_cycles:
+            self.free[Unit.LOAD] = self.now + load_cycles
+            loaded = self.free[Unit.LOAD] + START_CYCLES
+        self.free[unit] = max(self.free[unit], self._slots[unit][0][0], loaded) + cycles
         self._slots[unit].popleft()
-        self._slots[unit].append([math.inf])
+        self._slots[unit].append([math.inf, 0])
 
     def hold(self, unit: Unit, drain) -> None:
         """Call `drain` once what the unit computes now is complete.
@@ -56,10 +72,14 @@ class Timeline:
         what was drained can be loaded.
         """
         end, slot = self.free[unit], self._slots[unit][-1]
+        slot[1] += 1
 
         def take(clocks: int) -> float:
-            self.free[Unit.DRAIN] = slot[0] = max(self.free[Unit.DRAIN], end) + clocks
-            return slot[0] + LATENCY_CYCLES
+            drained = self.free[Unit.DRAIN] = max(self.free[Unit.DRAIN], end) + clocks
+            slot[1] -= 1
+            if not slot[1]:
+                slot[0] = drained
+            return drained + LATENCY_CYCLES
 
         heapq.heappush(self._held, (end, next(self._number), drain, take))
 
