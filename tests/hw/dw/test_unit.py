@@ -21,7 +21,7 @@ ONE = dataclasses.replace(PRESETS["tiny"], name="one", **DEEP)
 TWO = dataclasses.replace(ONE, name="two", pixels=2, dw_rows=2)
 THREE = dataclasses.replace(ODD, name="three", dw_rows=2, **DEEP)
 PAIRS = dataclasses.replace(WIDE, name="pairs", **DEEP)
-FIVE = dataclasses.replace(QUAD, name="five", **DEEP)
+FIVE = dataclasses.replace(QUAD, name="five", out_channels=16, **DEEP)
 VERILOG = pytest.mark.verilog
 UNITS = [
     pytest.param(TWO, "pysim", id="two-pysim"),

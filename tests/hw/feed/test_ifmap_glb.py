@@ -1,6 +1,7 @@
 """Banked ifmap buffer and feed against flat memory: lanes read any rows, banks rotate."""
 
 import dataclasses
+import itertools
 import random
 
 import pytest
@@ -15,26 +16,28 @@ BACKENDS = ["pysim", pytest.param("verilator", marks=pytest.mark.verilog)]
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
-    ("pixels", "words"), [(1, 1), (3, 1), (6, 1), (3, 2), (4, 4), (5, 8), (6, 8), (16, 8)]
+    ("pixels", "words", "blocks"),
+    [(1, 1, 1), (3, 1, 2), (6, 1, 1), (3, 2, 1), (4, 4, 3), (5, 8, 1), (6, 8, 2), (16, 8, 1)],
 )
-def test_lanes_read_what_was_written(pixels, words, backend):
+def test_lanes_read_what_was_written(pixels, words, blocks, backend):
     """Runs of any length from any place, over the end of a row: each word lands in its own place.
 
-    Two runs at once, in different banks. Runs overlap and come in any order, so a word too many
+    Two runs at once, in different banks, into any of the blocks of a word. Runs overlap and come in any order, so a word too many
     shows where a later read looks.
     """
     seed = 40 + pixels + 100 * words
     rng = random.Random(seed)
     config = dataclasses.replace(
-        PRESETS["tiny"], pixels=pixels, ifmap_depth=37, psum_depth=8, act_words=words
+        PRESETS["tiny"], pixels=pixels, psum_depth=8, dw_psum_depth=8, act_words=words
     )
     words = config.load_words
-    dut = IfmapGlb(config)
+    dut = IfmapGlb(config, depth=37, blocks=blocks)
     size = 37 * pixels
-    memory = [None] * size
+    word_of = lambda parts: sum(v << config.word_bits * k for k, v in enumerate(parts))
+    memory = [[None] * blocks for _ in range(size)]
     vectors, expected = [], []
 
-    def write(first, count):
+    def write(first, count, parts):
         """A run, and often a second one in other banks."""
         runs = {"w": (first, count), "w2": (0, 0)}
         if count < pixels and rng.random() < 0.5:
@@ -44,25 +47,28 @@ def test_lanes_read_what_was_written(pixels, words, backend):
             start = max(start, start % pixels) + ahead
             longest = min(max(1, words // 2), pixels - ahead, size - start)
             runs["w2"] = (start, rng.randint(0, max(0, longest)))
-        vector = dict(lane_en=0)
+        vector = dict(lane_en=0, w_blocks=parts)
         for port, (at, many) in runs.items():
             values = [
                 rng.getrandbits(config.word_bits)
                 for _ in range(words if port == "w" else max(1, words // 2))
             ]
             if many:
-                memory[at : at + many] = values[:many]
+                for n, k in itertools.product(range(many), range(blocks)):
+                    if parts >> k & 1:
+                        memory[at + n][k] = values[n]
             vector |= {f"{port}_count": many, f"{port}_row": at // pixels}
             vector |= {f"{port}_bank": at % pixels}
             vector |= {f"{port}_data__{n}": v for n, v in enumerate(values)}
         vectors.append(vector)
         expected.append({})
 
+    some_parts = lambda: rng.randrange(1, 1 << blocks)
     for first in range(size):
-        write(first, 1)
+        write(first, 1, (1 << blocks) - 1)
     for _ in range(300):
         first = rng.choice([0, size - 1, rng.randrange(size)])
-        write(first, rng.randint(0, min(words, size - first)))
+        write(first, rng.randint(0, min(words, size - first)), some_parts())
     for sweep in range(2):
         for n in range(200):
             bank, enabled = rng.randrange(pixels), rng.getrandbits(pixels)
@@ -78,14 +84,14 @@ def test_lanes_read_what_was_written(pixels, words, backend):
             )  # fmt: skip
             expected.append(
                 {
-                    f"data__{i}": memory[rows[i] * pixels + (bank + i) % pixels]
+                    f"data__{i}": word_of(memory[rows[i] * pixels + (bank + i) % pixels])
                     for i in range(pixels)
                     if enabled >> i & 1
                 }
             )
         for _ in range(100 if not sweep else 0):
             first = rng.randrange(size)
-            write(first, rng.randint(0, min(words, size - first)))
+            write(first, rng.randint(0, min(words, size - first)), some_parts())
     vectors += [dict(lane_en=0)] * dut.latency
     results = run_vectors(dut, vectors, [f"data__{i}" for i in range(pixels)], backend=backend)
     checked = 0
@@ -97,18 +103,22 @@ def test_lanes_read_what_was_written(pixels, words, backend):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("pixels", [1, 4])
-def test_feed_subtracts_the_zero_point_and_counts_gated_macs(pixels, backend):
+@pytest.mark.parametrize(
+    ("pixels", "channels", "rows", "macs_bits"), [(1, 8, 1, 8), (4, 8, 1, 8), (3, 16, 2, 1)]
+)
+def test_feed_subtracts_the_zero_point_and_counts_gated_macs(
+    pixels, channels, rows, macs_bits, backend
+):
     seed = 60 + pixels
     rng = random.Random(seed)
     config = dataclasses.replace(PRESETS["tiny"], pixels=pixels)
-    channels = config.in_channels
-    dut = IfmapFeed(config)
+    dut = IfmapFeed(config, channels=channels, rows=rows, macs_bits=macs_bits)
     vectors, expected, gated = [], [], 0
     for _ in range(300):
         zp = rng.choice([-128, 127, 0, rng.randint(-128, 127)])
-        enabled, real = rng.getrandbits(pixels), rng.getrandbits(channels)
-        macs = rng.choice([0, 1, 16, 64])
+        enabled = [rng.getrandbits(pixels) for _ in range(rows)]
+        real = rng.getrandbits(channels)
+        macs = rng.choice([0, 1, 16, 64]) if macs_bits > 1 else rng.randrange(2)
         values = [
             [rng.choice([zp, zp, -128, 127, rng.randint(-128, 127)]) for _ in range(channels)]
             for _ in range(pixels)
@@ -116,26 +126,27 @@ def test_feed_subtracts_the_zero_point_and_counts_gated_macs(pixels, backend):
         vectors.append(
             dict(
                 in_zp=zp & 0xFF,
-                lane_en=enabled,
                 ci_en=real,
                 macs_per_act=macs,
+                **{f"lane_en__{r}": bits for r, bits in enumerate(enabled)},
                 **{
                     f"data__{i}": sum((v & 0xFF) << 8 * c for c, v in enumerate(word))
                     for i, word in enumerate(values)
                 },
             )
         )
-        acts = []
+        acts, zeros = [], []
         for i, word in enumerate(values):
-            on = enabled >> i & 1
-            acts.append(sum(((v - zp if on else 0) & 0x1FF) << 9 * c for c, v in enumerate(word)))
-            if on:
-                gated += macs * sum(v == zp and real >> c & 1 for c, v in enumerate(word))
-        expected.append(acts)
-    vectors += [dict(lane_en=0)] * 6
-    outputs = [f"act__{i}" for i in range(pixels)] + ["inc_macs_gated"]
-    results = run_vectors(dut, vectors, outputs, backend=backend)
-    for n, acts in enumerate(expected):
-        got = [results[n + dut.latency][f"act__{i}"] for i in range(pixels)]
-        assert got == acts, f"seed {seed} clock {n}"
+            on = sum(bits >> i & 1 for bits in enabled)
+            found = [v - zp if on else 0 for v in word]
+            acts.append(sum((v & 0x1FF) << 9 * c for c, v in enumerate(found)))
+            zeros.append(sum((v == 0) << c for c, v in enumerate(found)))
+            gated += on * macs * sum(v == zp and real >> c & 1 for c, v in enumerate(word))
+        expected.append((acts, zeros))
+    vectors += [{f"lane_en__{r}": 0 for r in range(rows)}] * 8
+    outputs = [f"{name}__{i}" for name in ("act", "zero") for i in range(pixels)]
+    results = run_vectors(dut, vectors, [*outputs, "inc_macs_gated"], backend=backend)
+    for n, (acts, zeros) in enumerate(expected):
+        got = [results[n + dut.latency][name] for name in outputs]
+        assert got == acts + zeros, f"seed {seed} clock {n}"
     assert sum(r["inc_macs_gated"] for r in results) == gated, f"seed {seed}"

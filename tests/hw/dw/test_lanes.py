@@ -1,12 +1,13 @@
-"""Depthwise unit against the definition: sums and maxima of windows of any length."""
+"""Lanes of the depthwise unit against the definition: sums and maxima of windows of any length."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from skimp.config import DW_SUM_BITS
 from skimp.configs import PRESETS
-from skimp.dw.depthwise import DepthwiseUnit
+from skimp.dw.lanes import DepthwiseLanes
 from skimp.prim.dsp48e2 import SIM_MODEL
 from skimp_sim.bench.vectors import run_vectors
 
@@ -24,8 +25,8 @@ CASES = [
     pytest.param(PRESETS["small"], VERILATOR, id="small-verilator", marks=pytest.mark.verilog),
     pytest.param(
         PRESETS["zcu104"],
-        PRIMITIVE,
-        id="zcu104-primitive",
+        VERILATOR,
+        id="zcu104-verilator",
         marks=[pytest.mark.verilog, pytest.mark.long],
     ),
     pytest.param(ODD, PRIMITIVE, id="odd-primitive", marks=pytest.mark.verilog),
@@ -41,9 +42,9 @@ def unpack(bits, width, count):
     return [field - (1 << width) if field >> (width - 1) else field for field in fields]
 
 
-def random_operands(rng, taps, px, ci):
-    acts = rng.integers(-255, 256, (taps, px, ci))
-    wgts = rng.integers(-127, 128, (taps, ci))
+def random_operands(rng, taps, px, channels):
+    acts = rng.integers(-255, 256, (taps, px, channels))
+    wgts = rng.integers(-127, 128, (taps, channels))
     kind = rng.integers(4)
     if kind == 0:  # zero-heavy, of both operands
         acts[rng.random(acts.shape) < 0.8] = 0
@@ -58,33 +59,39 @@ def random_operands(rng, taps, px, ci):
 
 
 @pytest.mark.parametrize("gaps", [0, 0.3], ids=["dense", "gaps"])
+@pytest.mark.parametrize("maxima", [False, True], ids=["sums", "maxima"])
 @pytest.mark.parametrize(("config", "body"), CASES)
-def test_windows(config, body, gaps):
+def test_windows(config, body, maxima, gaps):
     seed = 5
     rng = np.random.default_rng(seed)
-    dut = DepthwiseUnit(config)
-    px, ci = config.pixels, config.in_channels
+    dut = DepthwiseLanes(config, maxima=maxima)
+    px, channels = config.pixels, config.out_channels
     vectors, results = [], {}
 
+    def operands(acts, wgts):
+        zeros = {f"zero__{i}": pack(acts[i] == 0, 1) for i in range(px)}
+        return {f"act__{i}": pack(acts[i], 9) for i in range(px)} | zeros | {"wgt": pack(wgts, 8)}
+
     def garbage():
-        return {f"act__{i}": pack(rng.integers(-255, 256, ci), 9) for i in range(px)} | {
-            "wgt": pack(rng.integers(-127, 128, ci), 8),
+        acts, wgts = random_operands(rng, 1, px, channels)
+        return operands(acts[0], wgts[0]) | {
             "valid": 0,
             "first": int(rng.integers(2)),
             "last": int(rng.integers(2)),
-            "max_mode": int(rng.integers(2)),
+            "max_mode": int(rng.integers(2)) if maxima else 0,
         }
 
     for taps in [1, 1, 2, 9, 9, 1, 25, 49, *rng.integers(1, 12, 20)]:
-        max_mode = int(rng.integers(2))
-        acts, wgts = random_operands(rng, taps, px, ci)
+        max_mode = int(rng.integers(2)) if maxima else 0
+        acts, wgts = random_operands(rng, taps, px, channels)
+        if max_mode:
+            wgts[:] = 1
         for k in range(taps):
             while rng.random() < gaps:
                 vectors.append(garbage())
             vectors.append(
-                {f"act__{i}": pack(acts[k, i], 9) for i in range(px)}
+                operands(acts[k], wgts[k])
                 | {
-                    "wgt": pack(wgts[k], 8),
                     "valid": 1,
                     "first": int(k == 0),
                     "last": int(k == taps - 1),
@@ -98,25 +105,26 @@ def test_windows(config, body, gaps):
     got = run_vectors(dut, vectors, [f"acc__{i}" for i in range(px)] + ["acc_valid"], **body)
     assert [t for t, sample in enumerate(got) if sample["acc_valid"]] == list(results)
     for t, want in results.items():
-        acc = [unpack(got[t][f"acc__{i}"], 32, ci) for i in range(px)]
+        acc = [unpack(got[t][f"acc__{i}"], DW_SUM_BITS, channels) for i in range(px)]
         assert acc == want.tolist(), f"seed {seed}, clock {t}"
 
 
 @pytest.mark.verilog
-def test_accumulator_has_32_bits():
-    """More taps than any network has: 70,000 of the largest products, 2^31 and beyond."""
-    dut = DepthwiseUnit(TINY)
-    taps = 70_000
+def test_sums_wrap():
+    """More taps than any window has: 5,000 of the largest products, 2^27 and beyond."""
+    dut = DepthwiseLanes(TINY, maxima=True)
+    taps = 5_000
     tap = {"act__0": pack([255] * 8, 9), "wgt": pack([127] * 8, 8), "valid": 1, "first": 1}
     vectors = [tap, {"first": 0}] + [{}] * (taps - 3) + [{"last": 1}, {"valid": 0, "last": 0}]
     vectors += [{}] * dut.latency
     got = run_vectors(dut, vectors, ["acc__0", "acc_valid"], backend="verilator")
     done = [sample["acc__0"] for sample in got if sample["acc_valid"]]
     assert len(done) == 1
-    wrapped = (taps * 255 * 127 + (1 << 31)) % (1 << 32) - (1 << 31)
-    assert unpack(done[0], 32, 8) == [wrapped] * 8
+    half = 1 << DW_SUM_BITS - 1
+    assert taps * 255 * 127 > half
+    assert unpack(done[0], DW_SUM_BITS, 8) == [(taps * 255 * 127 + half) % (2 * half) - half] * 8
 
 
 def test_arguments():
     with pytest.raises(TypeError, match="config must be a Config, not 3"):
-        DepthwiseUnit(3)
+        DepthwiseLanes(3, maxima=False)

@@ -1,4 +1,4 @@
-"""Compute unit and its control behind a queue of commands: issues clock by clock, and psums."""
+"""Array unit and its control behind a queue of commands: issues clock by clock, and psums."""
 
 import dataclasses
 import random
@@ -10,16 +10,14 @@ from testconfigs import ODD, WIDE
 
 from skimp.config import CHAIN
 from skimp.configs import PRESETS
-from skimp.ctrl.compute import MIN_PASS, ComputeControl, IssueLayout
-from skimp.ctrl.compute_unit import ComputeUnit
-from skimp.isa import LoadTarget, Opcode, assemble, glb_address
+from skimp.ctrl.array_control import MIN_PASS, ArrayControl, ArrayIssue
+from skimp.ctrl.array_unit import ArrayUnit
+from skimp.isa import MASK_BITS, LoadTarget, Opcode, assemble, glb_address
 from skimp_sim.bench.vectors import flat_ports, run_vectors
 from skimp_sim.golden.arithmetic import wrap_int32
 
 QUEUE = 128
-PLENTY = dict(
-    psum_depth=12, psum_slots=4, wgt_depth=40, dw_wgt_depth=64, ifmap_depth=200, ofmap_depth=96
-)
+PLENTY = dict(psum_depth=12, psum_slots=4, wgt_depth=40, ifmap_depth=200, ofmap_depth=96)
 ONE = dataclasses.replace(PRESETS["tiny"], name="one", bus_words=1, drain_pixels=1, **PLENTY)
 THREE = dataclasses.replace(ODD, name="three", out_channels=8, **PLENTY)
 PAIRS = dataclasses.replace(WIDE, name="pairs", **PLENTY)
@@ -47,12 +45,11 @@ class Job:
     `taps` holds the flat word of each tap for pixel 0, `pixels` what every pixel adds to that.
     """
 
-    def __init__(self, config, pick, opcode, *, groups=None, taps=None, **fields):
-        self.config, self.opcode = config, opcode
+    def __init__(self, config, pick, *, groups=None, taps=None, **fields):
+        self.config = config
         groups = groups or pick.choice([1, 1, 2, MIN_PASS - 1, MIN_PASS, MIN_PASS + 1, 12])
         num_pixels = groups * config.pixels - pick.randrange(config.pixels)
-        self.conv = opcode is Opcode.CONV
-        num_c = pick.choice([1, 1, 2, 3]) if self.conv else 1
+        num_c = pick.choice([1, 1, 2, 3])
         num_r, num_s = pick.randint(1, 3), pick.randint(1, 3)
         if taps:
             num_c, num_r, num_s = 1, 1, taps
@@ -77,14 +74,7 @@ class Job:
         base = pick.randint(0, max(0, words - 1 - int(offsets.max() + self.pixels.max())))
         self.inside = base + offsets.max() + self.pixels.max() < words
         self.taps = base + offsets
-        wgt_depth = config.wgt_depth if self.conv else config.dw_wgt_depth
         glb = lambda word: glb_address(int(word), px)
-        kind = dict(
-            co_valid=pick.randint(1, config.out_channels),
-            first=pick.randrange(2), last=pick.randrange(2),
-        )  # fmt: skip
-        if not self.conv:
-            kind = dict(max_mode=pick.randrange(2), unit_wgt=pick.randrange(2))
         self.fields = dict(
             tile_q=tile_q, num_pixels=num_pixels, num_groups=groups, row_step=row_step,
             ifmap_base=glb(base), inc_s=glb(plane), inc_s_wrap=glb(1 - (stride_w - 1) * plane),
@@ -94,9 +84,12 @@ class Job:
             stride_h=stride_h, stride_w=stride_w, psum_slot=pick.randrange(config.psum_slots),
             in_zp=pick.choice([-128, 127, 0, pick.randint(-128, 127)]),
             ci_last=pick.randint(1, config.in_channels),
-            wgt_base=pick.randint(0, wgt_depth - len(offsets)), post=pick.getrandbits(16) | 1,
-        ) | kind | fields  # fmt: skip
-        self.payload = int.from_bytes(assemble(opcode, **self.fields), "little")
+            co_valid=pick.randint(1, config.out_channels),
+            first=pick.randrange(2), last=pick.randrange(2),
+            wgt_base=pick.randint(0, config.wgt_depth - len(offsets)),
+            post=pick.getrandbits(MASK_BITS) | 1,
+        ) | fields  # fmt: skip
+        self.payload = int.from_bytes(assemble(Opcode.CONV, **self.fields), "little")
         self.per_block = num_r * num_s
 
     def __getattr__(self, name):
@@ -107,15 +100,10 @@ class Job:
 
     @property
     def clocks(self):
-        if self.conv:
-            return len(self.taps) * max(self.num_groups, MIN_PASS)
-        return len(self.taps) * self.num_groups
+        return len(self.taps) * max(self.num_groups, MIN_PASS)
 
     def issues(self):
         """Return (tap, group or None) clock by clock; None: the rest of a short pass."""
-        groups = range(self.num_groups)
-        if not self.conv:
-            return [(tap, group) for group in groups for tap in range(len(self.taps))]
         length = max(self.num_groups, MIN_PASS)
         return [
             (tap, g if g < self.num_groups else None)
@@ -128,17 +116,10 @@ class Job:
         last = tap // self.per_block == self.num_c - 1
         return self.ci_last if last else self.config.in_channels
 
-    def macs(self):
-        """MACs that one activation takes part in, as the counter sees it."""
-        if self.conv:
-            return self.co_valid
-        return int(not (self.max_mode or self.unit_wgt))
-
 
 def random_job(config, pick, **fields):
     while True:
-        opcode = pick.choice([Opcode.CONV, Opcode.CONV, Opcode.DEPTHWISE])
-        job = Job(config, pick, opcode, **fields)
+        job = Job(config, pick, **fields)
         if job.inside:
             return job
 
@@ -158,16 +139,16 @@ class Trace:
 
     def __init__(self, config, jobs, *, flight, backend, gaps=(), where=""):
         self.config, self.jobs, self.flight, self.where = config, jobs, flight, where
-        self.control = ComputeControl(config, flight_cycles=flight)
+        self.control = ArrayControl(config, flight_cycles=flight)
         dut = Queued(self.control, depth=QUEUE)
         rows = [f"row__{i}" for i in range(config.pixels)]
         vectors = queue_up(jobs, gaps)
         clocks = sum(job.clocks + flight + 30 for job in jobs) + 200
         vectors += [{}] * clocks
-        outputs = ["issue", "bank", "lane_en", "in_zp", "ci_en", "macs_per_act", "post", "idle"]
+        outputs = ["issue", "bank", "lane_en__0", "in_zp", "ci_en", "macs_per_act", "post", "idle"]
         outputs += ["waiting", "offered", *rows]
         self.results = run_vectors(dut, vectors, outputs, backend=backend)
-        layout = IssueLayout(config)
+        layout = ArrayIssue(config)
         for r in self.results:
             for name, field in layout:
                 r[name] = r["issue"] >> field.offset & (1 << field.width) - 1
@@ -177,7 +158,7 @@ class Trace:
 
     def check_issues(self):
         px = self.config.pixels
-        active = [n for n, r in enumerate(self.results) if r["conv"] or r["dw"]]
+        active = [n for n, r in enumerate(self.results) if r["valid"]]
         self.spans = []
         clock = 0
         for number, job in enumerate(self.jobs):
@@ -188,41 +169,34 @@ class Trace:
                 r = self.results[n]
                 here = f"{where} clock {n} tap {tap} group {group}"
                 working = group is not None
-                assert (r["conv"], r["dw"]) == (job.conv & working, (not job.conv) & working), here
+                assert r["valid"] == working, here
                 if not working:
-                    assert r["lane_en"] == 0, here
+                    assert r["lane_en__0"] == 0, here
                     continue
                 first_pixel = group * px
                 lanes = min(px, job.num_pixels - first_pixel)
-                assert r["lane_en"] == (1 << lanes) - 1, here
+                assert r["lane_en__0"] == (1 << lanes) - 1, here
                 for i in range(lanes):
                     word = r[f"row__{i}"] * px + (r["bank"] + i) % px
                     assert word == job.taps[tap] + job.pixels[first_pixel + i], f"{here} lane {i}"
                 assert r["in_zp"] == job.in_zp & 0xFF, here
                 assert r["ci_en"] == (1 << job.real(tap)) - 1, here
-                assert r["macs_per_act"] == job.macs(), here
+                assert r["macs_per_act"] == job.co_valid, here
                 assert (r["group"], r["slot"]) == (group, job.psum_slot), here
                 last = len(job.taps) - 1
-                if job.conv:
-                    assert r["swap"] == (group == 0), here
-                    assert r["first"] == (job.first and tap == 0), here
-                    assert r["last"] == (job.last and tap == last), here
-                else:
-                    assert (r["first"], r["last"]) == (tap == 0, tap == last), here
-                    assert (r["max_mode"], r["unit_wgt"]) == (job.max_mode, job.unit_wgt), here
-                    assert r["wgt_addr"] == job.wgt_base + tap, here
+                assert r["swap"] == (group == 0), here
+                assert r["first"] == (job.first and tap == 0), here
+                assert r["last"] == (job.last and tap == last), here
             self.spans.append((start, n))
             clock = n + 1
         assert not [n for n in active if n >= clock], f"{self.where}: more than was asked for"
 
     def check_weights(self):
         """Reads are CHAIN clocks apart, each behind the swap of the one before; swaps get theirs."""
-        blocks = iter(
-            job.wgt_base + tap for job in self.jobs if job.conv for tap in range(len(job.taps))
-        )
+        blocks = iter(job.wgt_base + tap for job in self.jobs for tap in range(len(job.taps)))
         read_at, waiting = -CHAIN, None
         for n, r in enumerate(self.results):
-            if r["conv"] and r["swap"]:
+            if r["swap"]:
                 assert waiting == next(blocks), f"{self.where} clock {n}: wrong weights"
                 waiting = None
             if r["wgt_read"]:
@@ -256,32 +230,26 @@ class Trace:
 @pytest.mark.parametrize("gappy", [False, True])
 @pytest.mark.parametrize(("config", "backend"), CONTROLS)
 def test_issues(config, backend, gappy):
-    """Any commands in a row; another unit starts when nothing is under way any more."""
+    """Any commands in a row."""
     for seed in range(3 if backend == "verilator" else 1):
         pick = random.Random(400 + seed)
         where = f"seed {400 + seed}"
         jobs = [random_job(config, pick) for _ in range(40)]
         gaps = [pick.choice([0, 0, 3, 40, 120]) if gappy else 0 for _ in jobs]
-        trace = Trace(config, jobs, flight=17, backend=backend, gaps=gaps, where=where)
-        for n, (before, job) in enumerate(zip(jobs, jobs[1:]), 1):
-            if before.conv != job.conv:
-                assert trace.lost(n) >= trace.flight, f"{where} command {n} comes too soon"
+        Trace(config, jobs, flight=17, backend=backend, gaps=gaps, where=where)
 
 
-@pytest.mark.parametrize("opcode", [Opcode.CONV, Opcode.DEPTHWISE])
 @pytest.mark.parametrize(("config", "backend"), CONTROLS)
-def test_clocks_between_commands(config, backend, opcode):
+def test_clocks_between_commands(config, backend):
     """One clock, if the second command came prepare_cycles before the first one ended."""
     pick = random.Random(9)
     enough = max(MIN_PASS - 1, config.pixels + 3)
-    shapes = [(1, enough), (1, enough), (1, enough + 1), (12, 2), (12, 1), (12, 3), (9, 2), (12, 1)]
-    if opcode is Opcode.CONV:
-        shapes = [(12, 1), (12, 1), (enough, 1), (9, 2), (9, 9), (1, 2), (8, 2), (1, 3), (12, 1)]
+    shapes = [(12, 1), (12, 1), (enough, 1), (9, 2), (9, 9), (1, 2), (8, 2), (1, 3), (12, 1)]
     jobs = []
     for groups, taps in shapes:
-        job = Job(config, pick, opcode, groups=groups, taps=taps)
+        job = Job(config, pick, groups=groups, taps=taps)
         while not job.inside:
-            job = Job(config, pick, opcode, groups=groups, taps=taps)
+            job = Job(config, pick, groups=groups, taps=taps)
         assert job.clocks >= enough
         jobs.append(job)
     trace = Trace(config, jobs, flight=17, backend=backend)
@@ -291,21 +259,17 @@ def test_clocks_between_commands(config, backend, opcode):
 
 @pytest.mark.parametrize(("config", "backend"), CONTROLS)
 def test_shortest_commands(config, backend):
-    """One group and one tap each, of either unit: prepared one behind the other."""
+    """One group and one tap each: prepared one behind the other."""
     pick = random.Random(12)
-    order = [Opcode.CONV] * 6 + [Opcode.DEPTHWISE] * 6 + [Opcode.CONV, Opcode.DEPTHWISE] * 3
-    jobs = [Job(config, pick, opcode, groups=1, taps=1) for opcode in order]
+    jobs = [Job(config, pick, groups=1, taps=1) for _ in range(12)]
     trace = Trace(config, jobs, flight=17, backend=backend)
-    for n, (before, job) in enumerate(zip(jobs, jobs[1:]), 1):
+    for n in range(1, len(jobs)):
         start_to_start = trace.spans[n][0] - trace.spans[n - 1][0]
-        if before.opcode == job.opcode:
-            assert start_to_start <= trace.control.prepare_cycles + 2, f"command {n}"
-        else:  # its weights are read while the pipeline runs empty
-            assert trace.lost(n) == trace.flight + 3, f"command {n}"
+        assert start_to_start <= trace.control.prepare_cycles + 2, f"command {n}"
 
 
 class Memories:
-    """Noise for all memories of a compute unit, and the vectors that write it."""
+    """Noise for all memories of an array unit, and the vectors that write it."""
 
     def __init__(self, config, rng):
         self.config = cfg = config
@@ -315,7 +279,6 @@ class Memories:
             self.ifmap[rng.random(self.ifmap.shape) < 0.1] = value
         self.wgt = rng.integers(-127, 128, (cfg.wgt_depth, co, ci))
         self.wgt[rng.random(cfg.wgt_depth) < 0.2] = 127
-        self.dw_wgt = rng.integers(-127, 128, (cfg.dw_wgt_depth, ci))
         self.vectors = []
         for n, word in enumerate(self.ifmap):
             row, bank = divmod(n, cfg.pixels)
@@ -323,7 +286,7 @@ class Memories:
         # [block, co, chain, slice]: a slice of all chains is read at once.
         slices = self.wgt.reshape(cfg.wgt_depth, co, ci // CHAIN, CHAIN).transpose(0, 3, 1, 2)
         self._linear(LoadTarget.WGT, slices)
-        self._linear(LoadTarget.DW_WGT, self.dw_wgt)
+        self._linear(LoadTarget.DW_WGT, -slices)  # not for this unit
 
     def _add(self, **inputs):
         self.vectors.append(dict(glb_w_count=0, lin_w_en=0, command__valid=0) | inputs)
@@ -343,18 +306,12 @@ class Memories:
         cfg = self.config
         acts = self.ifmap[job.taps[:, None] + job.pixels] - job.in_zp  # [tap, pixel, ci]
         weights = slice(job.wgt_base, job.wgt_base + len(job.taps))
-        if job.conv:
-            sums = np.einsum("tpi,tki->pk", acts[:taps], self.wgt[weights][:taps])
-            if not job.first:
-                sums = wrap_int32(sums + before[: job.num_pixels])
-        else:
-            wgt = 1 if job.unit_wgt else self.dw_wgt[weights][:, None]
-            sums = np.zeros((job.num_pixels, cfg.out_channels), int)
-            total = np.maximum(acts.max(axis=0), 0) if job.max_mode else (acts * wgt).sum(axis=0)
-            sums[:, : cfg.in_channels] = total
+        sums = np.einsum("tpi,tki->pk", acts[:taps], self.wgt[weights][:taps])
+        if not job.first:
+            sums = wrap_int32(sums + before[: job.num_pixels])
         real = np.array([job.real(tap) for tap in range(len(job.taps))])
         counted = np.arange(cfg.in_channels) < real[:, None, None]
-        return sums, job.macs() * int(((acts == 0) & counted).sum())
+        return sums, job.co_valid * int(((acts == 0) & counted).sum())
 
 
 def pack(values, bits):
@@ -370,21 +327,21 @@ def unpack(bits, count):
 def test_psums(config, backend):
     """Every command's psums are read from the clock of its post on, the last ones first.
 
-    The slots take turns, so that nobody writes what is read; CONV follows DEPTHWISE and the other
-    way round, and goes on with the sums of a CONV before.
+    The slots take turns, so that nobody writes what is read; commands go on with the sums of those
+    before.
     """
     num_jobs = 60 if backend == "verilator" else 16
     for seed in range(2 if backend == "verilator" else 1):
         where = f"seed {500 + seed}"
         pick, rng = random.Random(500 + seed), np.random.default_rng(500 + seed)
         memories = Memories(config, rng)
-        unit = ComputeUnit(config)
+        unit = ArrayUnit(config)
         dut = Queued(unit, depth=QUEUE)
         jobs = []
         while len(jobs) < num_jobs:
             slot = len(jobs) % config.psum_slots
             if not jobs:  # there is something to add to
-                job = Job(config, pick, Opcode.CONV, groups=12, psum_slot=slot, first=1, last=0)
+                job = Job(config, pick, groups=12, psum_slot=slot, first=1, last=0)
             else:
                 job = random_job(config, pick, psum_slot=slot)
             if not job.inside or job.clocks < 12:
@@ -396,17 +353,16 @@ def test_psums(config, backend):
         vectors += [{} for _ in range(sum(job.clocks + 60 for job in jobs) + 100)]
         psums = [f"psum__{i}" for i in range(config.pixels)]
         assert set(psums) <= set(flat_ports(dut))
-        outputs = ["post", "idle", "inc_array", "inc_depthwise", "inc_macs_gated"]
+        outputs = ["post", "idle", "inc_array", "inc_macs_gated"]
         first_run = run_vectors(
-            Queued(ComputeUnit(config), depth=QUEUE), vectors, outputs, backend=backend
+            Queued(ArrayUnit(config), depth=QUEUE), vectors, outputs, backend=backend
         )
         posts = [n for n, r in enumerate(first_run) if r["post"]]
         assert [first_run[n]["post"] for n in posts] == [job.post for job in jobs], where
 
         reads = {}
         for post, job in zip(posts, jobs):
-            finished = job.fields.get("last", 1)
-            for n, group in enumerate(reversed(range(job.num_groups * finished)), post):
+            for n, group in enumerate(reversed(range(job.num_groups * job.last)), post):
                 assert n not in reads
                 reads[n] = (job, group)
         for n in range(start, len(vectors)):
@@ -421,7 +377,7 @@ def test_psums(config, backend):
         for job in jobs:
             want[job], gates = memories.psums(job, state)
             gated += gates
-            if job.conv and (len(job.taps) > 1 or not job.last):
+            if len(job.taps) > 1 or not job.last:
                 # The last product of a finished sum goes to the slot only.
                 state[: job.num_pixels] = memories.psums(job, state, taps=-job.last or None)[0]
                 if job.first:  # idle lanes of the last group start at 0 like the rest
@@ -435,8 +391,7 @@ def test_psums(config, backend):
                     assert unpack(got[f"psum__{i}"], config.out_channels) == list(want[job][f]), (
                         here
                     )
-        for name, conv in (("inc_array", True), ("inc_depthwise", False)):
-            total = sum(len(j.taps) * j.num_groups for j in jobs if j.conv == conv)
-            assert sum(r[name] for r in results) == total, where
+        total = sum(len(job.taps) * job.num_groups for job in jobs)
+        assert sum(r["inc_array"] for r in results) == total, where
         assert sum(r["inc_macs_gated"] for r in results) == gated, where
         assert results[-1]["idle"] and not results[posts[-1] - 1]["idle"], where
