@@ -28,6 +28,18 @@ def fill_ports(config: Config) -> dict:
     }
 
 
+def choose(values, index):
+    """Return values[index] as a tree that asks for one bit of the index at a time, the top one last.
+
+    Yosys makes two LUTs a bit of six values; of a Switch, three.
+    """
+    bits = ceil_log2(len(values))
+    if bits == 0:
+        return values[0]
+    half = 1 << bits - 1
+    return Mux(index[bits - 1], choose(values[half:], index), choose(values[:half], index))
+
+
 def connect_fill(m, outer, inner, *, prefix=""):
     """Drive the members of `fill_ports` of `inner` from those of `outer`, which have a prefix."""
     for port in ("w", "w2"):
@@ -127,19 +139,26 @@ class IfmapGlb(wiring.Component):
                 (self.w_count, self.w_row, self.w_bank, self.w_data),
                 (self.w2_count, self.w2_row, self.w2_bank, self.w2_data),
             )
+            ports = []
             for count, row, first, run_data in runs:
-                for n, word in enumerate(run_data):
-                    with m.If((first == (b - n) % pixels) & (count > n)):
-                        m.d.comb += [
-                            ram.w_en.eq(self.w_blocks),
-                            ram.w_addr.eq(row + (n > b)),
-                            ram.w_data.eq(word.replicate(self._blocks)),
-                        ]
+                here, over = Signal(name=f"here_{b}"), Signal(name=f"over_{b}")
+                place = Signal(range(pixels), name=f"place_{b}")  # which word of the run
+                with m.Switch(first):
+                    for k in range(pixels):
+                        n = (b - k) % pixels
+                        with m.Case(k):
+                            m.d.comb += [place.eq(n), here.eq(count > n), over.eq(n > b)]
+                ports.append((here, row[:addr_bits] + over, choose(run_data, place)))
+            (here, row, word), (here2, row2, word2) = ports
+            m.d.comb += [
+                ram.w_en.eq(Mux(here | here2, self.w_blocks, 0)),
+                ram.w_addr.eq(Mux(here2, row2, row)),
+                ram.w_data.eq(Mux(here2, word2, word).replicate(self._blocks)),
+            ]
             words.append(ram.r_data)
 
-        with m.Switch(bank_d2):
-            for shift in range(pixels):
-                with m.Case(shift):
-                    for i in range(pixels):
-                        m.d.sync += self.data[i].eq(words[(i + shift) % pixels])
+        place = Signal(range(pixels))
+        m.d.comb += place.eq(bank_d2)
+        for i in range(pixels):
+            m.d.sync += self.data[i].eq(choose(words[i:] + words[:i], place))
         return m
