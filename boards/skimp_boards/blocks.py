@@ -147,7 +147,11 @@ def blocks(config: Config) -> list[Block]:
             ),
         ),
         *_depthwise(cfg),
-        Block(name="requant_lane", make=RequantLane, count=slots * cfg.out_channels),
+        Block(
+            name="requant_lane",
+            make=RequantLane,
+            count=cfg.requant_lanes - cfg.narrow_requant_lanes,
+        ),
         Block(
             name="requant",
             make=lambda: Requant(cfg, tag_bits=tag_bits),
@@ -203,6 +207,14 @@ def blocks(config: Config) -> list[Block]:
             ),
         ),
     ]
+    if cfg.narrow_requant_lanes:
+        found.append(
+            Block(
+                name="narrow_requant_lane",
+                make=lambda: RequantLane(slices=1),
+                count=cfg.narrow_requant_lanes,
+            )
+        )
     if cfg.act_depth:
         found.append(Block(name="act_store", make=lambda: ActStore(cfg)))
     return [replace(block, urams=cfg.urams) for block in found]

@@ -63,6 +63,9 @@ class Config:
         GLB words of one bus beat: 1, 2 or 4. DRAM moves a beat a clock.
     drain_pixels : int
         Pixels requantised a clock (each has out_channels lanes); at most chip_words.
+    drain_slices : int
+        DSP48E2 of all lanes of requantisation; 0: two for each. The first pixel's lanes have two,
+        then others as long as they last, and the rest one.
     act_words : int
         GLB words of one beat of the activation store, a power of two from bus_words to 8; 0: as
         many as bus_words. Loads and stores on the chip move a beat a clock.
@@ -98,6 +101,7 @@ class Config:
     param_depth: int
     bus_words: int = 1
     drain_pixels: int = 1
+    drain_slices: int = 0
     psum_slots: int = 2
     act_words: int = 0
     act_depth: int = 0
@@ -127,7 +131,7 @@ class Config:
                 need(
                     isinstance(value, int) and not isinstance(value, bool), field.name, "an integer"
                 )
-                lowest = 0 if field.name in ("act_depth", "act_words") else 1
+                lowest = 0 if field.name in ("act_depth", "act_words", "drain_slices") else 1
                 need(value >= lowest, field.name, "positive")
         need(1 <= self.pixels <= 16, "pixels", "1 to 16")
         need(self.in_channels in (8, 16), "in_channels", "8 or 16")
@@ -172,6 +176,12 @@ class Config:
             self.drain_pixels <= self.chip_words and self.pixels % self.drain_pixels == 0,
             "drain_pixels",
             f"a divisor of pixels ({self.pixels}), at most act_words ({self.chip_words})",
+        )
+        least = self.requant_lanes + self.out_channels
+        need(
+            self.drain_slices == 0 or least <= self.drain_slices <= 2 * self.requant_lanes,
+            "drain_slices",
+            f"0, or {least} to {2 * self.requant_lanes}",
         )
         need(self.act_depth <= 1 << 20, "act_depth", "at most 1048576")
         need(self.dw_wgt_depth >= 64, "dw_wgt_depth", "at least 64")
@@ -255,6 +265,16 @@ class Config:
     def ofmap_blocks(self) -> int:
         """Channel blocks (words) that one drained pixel holds."""
         return self.out_channels // self.in_channels
+
+    @property
+    def requant_lanes(self) -> int:
+        """Lanes of requantisation: of the drained pixels; a second stage needs a second pixel's."""
+        return max(2, self.drain_pixels) * self.out_channels
+
+    @property
+    def narrow_requant_lanes(self) -> int:
+        """Lanes of requantisation, the last ones, that have one DSP48E2."""
+        return 2 * self.requant_lanes - self.drain_slices if self.drain_slices else 0
 
     @property
     def tile_pixels(self) -> int:

@@ -13,6 +13,7 @@ from skimp.isa import MASK_BITS, TABLE_ENTRIES, Opcode, Rounding
 from skimp.post.add_tables import AddTables
 from skimp.post.params import ParamSets
 from skimp.post.requant import Requant
+from skimp.prim.choose import choose
 
 __all__ = ["SETTLE_CYCLES", "DrainUnit"]
 
@@ -117,9 +118,12 @@ class DrainUnit(wiring.Component):
             tables.w_addr.eq(self.table_w_addr),
             tables.w_data.eq(self.table_w_data),
         ]
-        slots = [Requant(cfg, tag_bits=self._tag.size) for _ in range(self._slots)]
-        for k, slot in enumerate(slots):
-            m.submodules[f"requant_{k}"] = slot
+        slots = []
+        for k in range(self._slots):
+            narrow = cfg.narrow_requant_lanes - (self._slots - 1 - k) * channels
+            narrow = min(max(narrow, 0), channels)
+            slots.append(Requant(cfg, tag_bits=self._tag.size, narrow=narrow))
+            m.submodules[f"requant_{k}"] = slots[k]
 
         # Front: the next command, whose parameters come into the set that is not at work.
         command = Signal(COMMAND_BITS, reset_less=True)
@@ -241,23 +245,17 @@ class DrainUnit(wiring.Component):
         ]
         d_control = delay(m, control, latency, name="control", reset_less=True)
         m.d.comb += params.select.eq(delay(m, work_set, latency, name="set", reset_less=True))
-        psums = [Signal.like(self.psum[0], name=f"psum_{k}") for k in range(steps)]
+        psums = []
         for k in range(steps):
-            with m.Switch(d_part):
-                for n in range(parts):
-                    i = n * steps + k
-                    with m.Case(2 * n):
-                        m.d.comb += psums[k].eq(self.psum[i])
-                    with m.Case(2 * n + 1):
-                        for c in range(channels):
-                            m.d.comb += psums[k][c].eq(self.dw_psum[i][c])
+            found = Signal.like(self.psum[0], name=f"psum_{k}")
+            lanes = range(k, cfg.pixels, steps)
+            for c in range(channels):
+                sources = [psum[i][c] for i in lanes for psum in (self.psum, self.dw_psum)]
+                m.d.comb += found[c].eq(choose(d_part, sources))
+            psums.append(found)
         for k, slot in enumerate(slots[:steps]):
-            m.d.comb += slot.acc.eq(psums[k])
-            if k == 0:
-                with m.Switch(d_place):
-                    for n in range(1, steps):
-                        with m.Case(n):
-                            m.d.comb += slot.acc.eq(psums[n])
+            of_slot = choose(d_place, psums) if k == 0 else psums[k]
+            m.d.comb += slot.acc.eq(of_slot)
             m.d.comb += [
                 slot.valid.eq(d_valid[k]),
                 slot.tag.eq(d_tag.as_value()),

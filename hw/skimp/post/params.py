@@ -8,7 +8,6 @@ from amaranth.utils import ceil_log2
 from skimp.config import Config
 from skimp.feed.pipe import delay
 from skimp.mem.ram import Ram1R1W
-from skimp.post.requant import MULT_CYCLES
 
 __all__ = ["ParamSets"]
 
@@ -30,10 +29,8 @@ class ParamSets(wiring.Component):
         From the clock after `load` until the set is complete.
     select : In(1)
         Set of the sum that enters the pipeline in this clock.
-    bias, shift : Out
+    bias, mult, shift : Out
         Of that sum.
-    mult : Out
-        Of the sum that entered MULT_CYCLES clocks before.
 
     Notes
     -----
@@ -97,17 +94,16 @@ class ParamSets(wiring.Component):
             for b in range(beats):
                 with m.If(arrived & (arrived_beat == b) & (target == k)):
                     m.d.sync += sets[k].word_select(b, cfg.bus_bits).eq(ram.r_data)
-        late = delay(m, self.select, MULT_CYCLES, name="select", reset_less=True)
 
-        def word(chosen, row, c):
+        def word(row, c):
             first, second = (s.word_select(row * channels + c, 32) for s in sets)
-            return Mux(chosen, second, first)
+            return Mux(self.select, second, first)
 
         for c in range(channels):
             m.d.comb += [
-                self.bias[c].eq(word(self.select, 0, c).as_signed()),
-                self.shift[c].eq(word(self.select, 2, c)[:7].as_signed()),
-                self.mult[c].eq(word(late, 1, c).as_signed()),
+                self.bias[c].eq(word(0, c).as_signed()),
+                self.shift[c].eq(word(2, c)[:7].as_signed()),
+                self.mult[c].eq(word(1, c).as_signed()),
             ]
         return m
 

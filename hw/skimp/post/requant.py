@@ -8,19 +8,22 @@ from skimp.config import Config
 from skimp.feed.pipe import delay
 from skimp.isa import MAX_SHIFT, Rounding
 from skimp.prim.carry import add, add_digit
-from skimp.prim.dsp48e2 import WideProduct
+from skimp.prim.dsp48e2 import NarrowProduct, WideProduct
 from skimp.prim.shared import Shared
 
-__all__ = ["MULT_CYCLES", "Requant", "RequantControl", "RequantLane"]
-
-MULT_CYCLES = 1
-"""Clocks from a sum to the moment its multiplier is taken."""
+__all__ = ["Requant", "RequantControl", "RequantLane"]
 
 _LOWEST = 23
 """Lowest bit of a product that rounding looks at: it goes down 31 - MAX_SHIFT places at least."""
 
 _PRODUCT_UNIT = 22
-"""Lowest bit of a product that the slices give: 5 bits less the multiplier, 17 the cascade."""
+"""Lowest bit of a product that two slices give: 5 bits less the multiplier, 17 the cascade."""
+
+_NARROW_BITS = 14
+"""Lower bits of the multiplier that a lane with one slice leaves to LUTs."""
+
+_NARROW_UNIT = _NARROW_BITS + 5
+"""Lowest bit of a product that one slice gives: it takes the upper 27 of the sum's 32 bits."""
 
 
 class RequantControl(data.Struct):
@@ -35,20 +38,26 @@ class RequantControl(data.Struct):
 class RequantLane(wiring.Component):
     """One channel of `Requant` (docs/arithmetic.md, "Requantisation").
 
+    Parameters
+    ----------
+    slices : int
+        DSP48E2 for the product, 2 or 1: the same results in the same clocks.
+
     Members
     -------
     acc : In(signed(32))
-    bias : In(signed(32)), shift : In(signed(7)), control : In(RequantControl)
-        With acc; shift from MIN_SHIFT to MAX_SHIFT.
-    mult : In(signed(32))
-        MULT_CYCLES clocks after acc; not negative.
+    bias : In(signed(32)), mult : In(signed(32)), shift : In(signed(7))
+        With acc; mult not negative, shift from MIN_SHIFT to MAX_SHIFT.
+    control : In(RequantControl)
+        With acc.
     control_d : In(RequantControl).array(latency - 1)
         `control` 1, 2, ... clocks later: one delay line serves all lanes.
     ofmap : Out(signed(8))
 
     Notes
     -----
-    *Latency*: 10 clocks; one value a clock. *Resources*: 2 DSP48E2 for the 32 x 31 bit product.
+    *Latency*: 10 clocks; one value a clock. *Resources*: 2 DSP48E2 for the 32 x 31 bit product, or
+    1 and twice the LUTs.
 
     A product goes down 31 - shift places in all modes: a left shift in front of it only drops bits.
     Behind it just the bits that int8 can hold are moved; the others are told by flags.
@@ -56,7 +65,10 @@ class RequantLane(wiring.Component):
 
     latency = 10
 
-    def __init__(self):
+    def __init__(self, *, slices: int = 2):
+        if slices not in (1, 2):
+            raise ValueError(f"slices must be 1 or 2, not {slices!r}")
+        self._slices = slices
         super().__init__(
             {
                 "acc": In(signed(32)),
@@ -91,6 +103,7 @@ class RequantLane(wiring.Component):
 
         # Stage 1: bias; average pools work on magnitudes. A carry in makes -x of ~x.
         s1_x = Signal(signed(32), reset_less=True)
+        s1_mult = Signal(31, reset_less=True)
         s1_negative = Signal(reset_less=True)
         s1_left = Signal(range(MAX_SHIFT + 1), reset_less=True)
         negative = Signal()
@@ -98,6 +111,7 @@ class RequantLane(wiring.Component):
         m.d.sync += [
             s1_x.eq(add(self.bias, self.acc.as_unsigned() ^ negative.replicate(32), negative)),
             s1_negative.eq(negative),
+            s1_mult.eq(self.mult),
             s1_left.eq(Mux(is_mode(1, Rounding.DOUBLE) & ~self.shift[-1], self.shift, 0)),
         ]
 
@@ -112,38 +126,12 @@ class RequantLane(wiring.Component):
         for k in range(1, MAX_SHIFT + 1):
             m.d.comb += x[32 - k].eq(Mux(s1_left >= k, highest, s1_x[32 - k]))
 
-        # Stages 2 to 6: product. The slices multiply by the upper 26 bits of the multiplier. Its
-        # lowest 5 go through rows (Booth, radix 4) that the LUTs of their adders make besides:
-        # bit 0, then bits 1 and 2, then 3 and 4. Bit 4 counts there as -16, and in the slices once
-        # more as 32.
-        m.submodules.product = product = WideProduct(rnd=1 << (30 - _PRODUCT_UNIT))
-        s2_x = Signal(signed(32), reset_less=True)
-        s2_x0 = Signal(signed(32), reset_less=True)
-        s2_digits = Signal(4, reset_less=True)
-        s3_x = Signal(signed(32), reset_less=True)
-        s3_digits = Signal(3, reset_less=True)
-        s3_sum = Signal(signed(34), reset_less=True)
-        s4_sum = Signal(signed(34))
-        m.d.sync += [
-            s2_x.eq(x),
-            s2_x0.eq(Mux(self.mult[0], x, 0)),
-            s2_digits.eq(self.mult[1:5]),
-            s3_x.eq(s2_x),
-            s3_digits.eq(s2_digits[1:]),
-            s3_sum.eq(add_digit(s2_x0[1:].as_signed(), s2_x, 0, s2_digits[0], s2_digits[1])),
-        ]
-        m.d.comb += [
-            s4_sum.eq(add_digit(s3_sum[2:].as_signed(), s3_x, *s3_digits)),
-            product.x.eq(x),
-            product.mult.eq(self.mult[5:31]),
-            product.mult_carry.eq(self.mult[4]),
-            product.addend.eq(s4_sum[2:].as_signed()),
-            product.rnd_en.eq(rounds_twice(5)),
-        ]
+        # Stages 2 to 6: product.
         # Rounding twice adds half of 2^31 here. (The first one of TFLite truncates, but below 0 it
         # adds 1 - 2^30, which comes to the same: floor((p + 2^30) / 2^31).)
+        product = self._one_slice if self._slices == 1 else self._two_slices
         s6_x = Signal(signed(40))  # in units of 2^23
-        m.d.comb += s6_x.eq(product.p[_LOWEST - _PRODUCT_UNIT :].as_signed())
+        m.d.comb += s6_x.eq(product(m, x, s1_mult, rounds_twice(5)))
 
         # Stages 7 and 8: bit 7 - shift decides how to round, and the 8 bits above it are the result.
         # Of the bits above these it counts whether they all are the sign; of those below, back to
@@ -216,6 +204,88 @@ class RequantLane(wiring.Component):
             m.d.sync += self.ofmap.eq(s9_x[:8].as_signed())
         return m
 
+    def _two_slices(self, m, x, mult, rnd_en):
+        """Return x * mult div 2^23 in stage 6, plus 2^7 where rnd_en says so in stage 5.
+
+        The slices multiply by the upper 26 bits of the multiplier. Its lowest 5 go through rows
+        (Booth, radix 4) that the LUTs of their adders make besides: bit 0, then bits 1 and 2, then
+        3 and 4. Bit 4 counts there as -16, and in the slices once more as 32.
+        """
+        m.submodules.product = product = WideProduct(rnd=1 << (30 - _PRODUCT_UNIT))
+        s2_x = Signal(signed(32), reset_less=True)
+        s2_x0 = Signal(signed(32), reset_less=True)
+        s2_digits = Signal(4, reset_less=True)
+        s3_x = Signal(signed(32), reset_less=True)
+        s3_digits = Signal(3, reset_less=True)
+        s3_sum = Signal(signed(34), reset_less=True)
+        s4_sum = Signal(signed(34))
+        m.d.sync += [
+            s2_x.eq(x),
+            s2_x0.eq(Mux(mult[0], x, 0)),
+            s2_digits.eq(mult[1:5]),
+            s3_x.eq(s2_x),
+            s3_digits.eq(s2_digits[1:]),
+            s3_sum.eq(add_digit(s2_x0[1:].as_signed(), s2_x, 0, s2_digits[0], s2_digits[1])),
+        ]
+        m.d.comb += [
+            s4_sum.eq(add_digit(s3_sum[2:].as_signed(), s3_x, *s3_digits)),
+            product.x.eq(x),
+            product.mult.eq(mult[5:31]),
+            product.mult_carry.eq(mult[4]),
+            product.addend.eq(s4_sum[2:].as_signed()),
+            product.rnd_en.eq(rnd_en),
+        ]
+        return product.p[_LOWEST - _PRODUCT_UNIT :].as_signed()
+
+    def _one_slice(self, m, x, mult, rnd_en):
+        """Return the same with a slice for the upper 27 bits of x and 17 of the multiplier.
+
+        Rows in LUTs, two a clock: x by the multiplier's lower 14 bits (where bit 13 counts as
+        -2^13, and above as one more), of which only what goes beyond them matters; and the lowest
+        5 bits of x by the upper part, which is negative, as the slice wants it.
+        """
+        m.submodules.product = product = NarrowProduct(rnd=1 << (30 - _NARROW_UNIT))
+        row_sum, row_x, digits = Const(0, signed(34)), x, Cat(Const(0, 1), mult[:_NARROW_BITS])
+        for stage in range(2, 6):
+            for nth in range(min(2, len(digits) // 2)):
+                row = Signal(signed(34), name=f"s{stage}_row_{nth}")
+                m.d.comb += row.eq(add_digit(row_sum[2:].as_signed(), row_x, *digits[:3]))
+                row_sum, digits = row, digits[2:]
+            if stage < 5:
+                row_sum = delay(m, row_sum, 1, name=f"s{stage}_sum", reset_less=True)
+                row_x = delay(m, row_x, 1, name=f"s{stage}_x", reset_less=True)
+                held = Signal(len(digits), name=f"s{stage}_digits", reset_less=True)
+                m.d.sync += held.eq(digits)
+                digits = held
+
+        s2_upper = Signal(signed(18), reset_less=True)
+        s3_upper = Signal(signed(18), reset_less=True)
+        s2_low = Signal(5, reset_less=True)
+        s3_low = Signal(2, reset_less=True)
+        s3_sum = Signal(signed(22), reset_less=True)
+        s4_sum = Signal(signed(23), reset_less=True)
+        inverted = Cat(~mult[_NARROW_BITS:], Const(1, 1)).as_signed()
+        # Inverted bits are the negative digit: twice negative.
+        low = ~Cat(Const(0, 1), s2_low)
+        s3_row = add_digit(Const(0, signed(18)), s2_upper, *low[:3])
+        m.d.sync += [
+            s2_upper.eq(add(Const(0, signed(18)), inverted, ~mult[_NARROW_BITS - 1])),
+            s2_low.eq(x),
+            s3_upper.eq(s2_upper),
+            s3_low.eq(~s2_low[3:]),
+            s3_sum.eq(Cat(s3_row[:2], add_digit(s3_row[2:].as_signed(), s2_upper, *low[2:5]))),
+            s4_sum.eq(
+                Cat(s3_sum[:4], add_digit(s3_sum[4:].as_signed(), s3_upper, *s3_low, Const(1, 1)))
+            ),
+        ]
+        m.d.comb += [
+            product.x.eq(x[5:].as_signed()),
+            product.y.eq(s2_upper),
+            product.addend.eq((row_sum[2:].as_signed() + s4_sum)[5:].as_signed()),
+            product.rnd_en.eq(rnd_en),
+        ]
+        return product.p[_LOWEST - _NARROW_UNIT :].as_signed()
+
 
 class Requant(wiring.Component):
     """out_channels lanes of requantisation, a rigid pipeline.
@@ -225,16 +295,16 @@ class Requant(wiring.Component):
     config : Config
     tag_bits : int
         Width of what travels beside the data.
+    narrow : int
+        Lanes, the last ones, with one DSP48E2.
 
     Members
     -------
     acc : In(ArrayLayout(signed(32), out_channels)), valid : In(1), tag : In(tag_bits)
-    bias : In(ArrayLayout(signed(32), out_channels))
+    bias, mult : In(ArrayLayout(signed(32), out_channels))
     shift : In(ArrayLayout(signed(7), out_channels))
     control : In(RequantControl)
         With acc.
-    mult : In(ArrayLayout(signed(32), out_channels))
-        MULT_CYCLES clocks after acc.
     ofmap : Out(ArrayLayout(signed(8), out_channels)), ofmap_valid, ofmap_tag : Out
         `latency` clocks later.
     early_valid, early_tag : Out
@@ -243,8 +313,9 @@ class Requant(wiring.Component):
 
     latency = RequantLane.latency
 
-    def __init__(self, config: Config, *, tag_bits: int):
+    def __init__(self, config: Config, *, tag_bits: int, narrow: int = 0):
         self._config = config
+        self._narrow = narrow
         channels = config.out_channels
         words = data.ArrayLayout(signed(32), channels)
         super().__init__(
@@ -271,8 +342,10 @@ class Requant(wiring.Component):
             stage = Signal(RequantControl, name=f"control_d{k}", reset_less=True)
             m.d.sync += stage.eq(controls[-1])
             controls.append(stage)
-        for c in range(self._config.out_channels):
-            lane = Shared(RequantLane(), name="skimp_requant_lane")
+        channels = self._config.out_channels
+        for c in range(channels):
+            slices = 2 if c < channels - self._narrow else 1
+            lane = Shared(RequantLane(slices=slices), name=f"skimp_requant_lane_{slices}")
             m.submodules[f"lane_{c}"] = lane
             m.d.comb += [
                 lane.acc.eq(self.acc[c]),

@@ -9,7 +9,7 @@ The slice adds it itself, its RND constant through the W multiplexer, so that th
 neither LUT nor carry.
 
 `WideProduct` is the other use: one product of 27 x 32 bits from two slices, the sum of its parts and
-an addend in their adders.
+an addend in their adders. `NarrowProduct` is what a single slice can do of that.
 
 All classes but `PlainPair` have two bodies behind the same ports: registers and operators (simulation, other
 devices) and an instance of the primitive (`platform` "xilinx"). The same vectors run through both;
@@ -27,6 +27,7 @@ __all__ = [
     "PAIR_PORTS",
     "PAIR_SHIFT",
     "SIM_MODEL",
+    "NarrowProduct",
     "PackedPair",
     "PackedSlice",
     "PlainPair",
@@ -560,5 +561,95 @@ class WideProduct(wiring.Component):
             high_m.eq(high_ad * high_b2),
             w_is_rnd.eq(self.rnd_en),
             self.p.eq((low_p >> 17) - (high_m - Mux(w_is_rnd, self._rnd, 0))),
+        ]
+        return m
+
+
+class NarrowProduct(wiring.Component):
+    """addend - x * y, and a constant where wanted.
+
+    Parameters
+    ----------
+    rnd : int
+        Added to p where rnd_en says so.
+
+    Members
+    -------
+    x : In(signed(27))
+    y : In(signed(18))
+        1 clock later.
+    addend : In(signed(32)), rnd_en : In(1)
+        3 clocks later.
+    p : Out(signed(48))
+
+    Notes
+    -----
+    *Latency*: 5 clocks from x to p; a product a clock. *Resources*: 1 DSP48E2.
+    """
+
+    latency = 5
+
+    def __init__(self, *, rnd: int):
+        self._rnd = rnd
+        super().__init__(
+            {
+                "x": In(signed(27)),
+                "y": In(signed(18)),
+                "addend": In(signed(32)),
+                "rnd_en": In(1),
+                "p": Out(signed(_P_BITS)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        if is_xilinx(platform):
+            a = Signal(signed(30))
+            c = Signal(signed(_P_BITS))
+            opmode = Signal(9)
+            m.d.comb += [
+                a.eq(self.x),
+                c.eq(self.addend),
+                opmode.eq(_XY_M | _Z_C | Mux(self.rnd_en, _W_RND, _W_ZERO)),
+            ]
+            always = Const(1, 1)
+            m.submodules.slice = _dsp48e2(
+                a_regs=2,
+                b_regs=2,
+                rnd=-self._rnd & (1 << _P_BITS) - 1,
+                a=a,
+                d=Const(0, 27),
+                b=self.y,
+                c=c,
+                pcin=Const(0, _P_BITS),
+                p=self.p,
+                pcout=Signal(_P_BITS, name="pcout"),
+                opmode=opmode,
+                alumode=_ALUMODE_SUBTRACT,
+                ce_ad_inputs=always,
+                ce_ad=always,
+                ce_b=(always, always),
+                ce_m=always,
+            )
+            return m
+
+        a1_reg = Signal(signed(27), reset_less=True)
+        a2_reg = Signal(signed(27), reset_less=True)
+        ad_reg = Signal(signed(27), reset_less=True)
+        b1_reg = Signal(signed(18), reset_less=True)
+        b2_reg = Signal(signed(18), reset_less=True)
+        m_reg = Signal(signed(45), reset_less=True)
+        c_reg = Signal(signed(32), reset_less=True)
+        w_is_rnd = Signal(reset_less=True)
+        m.d.sync += [
+            a1_reg.eq(self.x),
+            a2_reg.eq(a1_reg),
+            ad_reg.eq(a2_reg),
+            b1_reg.eq(self.y),
+            b2_reg.eq(b1_reg),
+            m_reg.eq(ad_reg * b2_reg),
+            c_reg.eq(self.addend),
+            w_is_rnd.eq(self.rnd_en),
+            self.p.eq(c_reg - (m_reg - Mux(w_is_rnd, self._rnd, 0))),
         ]
         return m

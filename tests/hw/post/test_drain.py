@@ -35,7 +35,7 @@ PAIRS = dataclasses.replace(
 )  # fmt: skip
 TRIPLES = dataclasses.replace(
     QUAD, name="triples", pixels=6, drain_pixels=3, param_depth=8, psum_depth=16, psum_slots=3,
-    ofmap_depth=120, dw_psum_depth=14, dw_psum_slots=4,
+    ofmap_depth=120, dw_psum_depth=14, dw_psum_slots=4, drain_slices=140,
 )  # fmt: skip
 CASES = [
     pytest.param(ONE, 1, "pysim", id="one-pysim"),

@@ -7,7 +7,6 @@ from testconfigs import ODD, WIDE
 
 from skimp.configs import PRESETS
 from skimp.post.params import ParamSets
-from skimp.post.requant import MULT_CYCLES
 from skimp_sim.bench.vectors import run_vectors
 
 BACKENDS = ["pysim", pytest.param("verilator", marks=pytest.mark.verilog)]
@@ -45,15 +44,12 @@ def test_sets_in_turn(config, backend):
     depth, beats = config.param_depth, config.param_block_beats
     memory = {}
     sets = [None, None]
-    vectors, expected, mults = [], [], {}
+    vectors, expected = [], []
 
     def clock(select, *, loading=0, **inputs):
         """One clock in which a sum takes its parameters from a set, or from none (None)."""
-        now = len(vectors)
         vectors.append(dict(w_en=0, load=0, load_set=rng.randrange(2), select=select or 0) | inputs)
         expected.append((loading, None if select is None else sets[select]))
-        if select is not None:
-            mults[now + MULT_CYCLES] = sets[select]
 
     def fill(number, select, loading=()):
         """Write a block, beat by beat in any order, at any pace."""
@@ -71,8 +67,6 @@ def test_sets_in_turn(config, backend):
         # The set that is loaded next is not at work any more when its first beat comes.
         for _ in range(rng.choice([0, 0, 1, 5])):
             clock(rng.choice([k for k in (0, 1) if sets[k] is not None] or [None]))
-        for _ in range(MULT_CYCLES):
-            clock(other)
         number = rng.randrange(depth)
         clock(other, load=1, load_set=target, load_block=number)
         sets[target] = None
@@ -85,21 +79,18 @@ def test_sets_in_turn(config, backend):
             clock(other, loading=1, load_block=rng.randrange(depth), **write)
         sets[target] = memory[number]
         clock(target)  # complete: it can be selected at once
-    for _ in range(MULT_CYCLES):
-        clock(None)
     results = run_vectors(dut, vectors, ["bias", "shift", "mult", "loading"], backend=backend)
     for n, ((loading, block), got) in enumerate(zip(expected, results, strict=True)):
         assert got["loading"] == loading, f"seed {seed} clock {n}"
         if block is not None:
             assert got["bias"] == pack(block[0], 32), f"seed {seed} clock {n}"
             assert got["shift"] == pack(block[2], 7), f"seed {seed} clock {n}"
-        if n in mults:
-            assert got["mult"] == pack(mults[n][1], 32), f"seed {seed} clock {n}"
+            assert got["mult"] == pack(block[1], 32), f"seed {seed} clock {n}"
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_neighbouring_sums_of_both_sets(backend):
-    """The set changes with every sum; its multiplier comes MULT_CYCLES clocks behind."""
+    """The set changes with every sum."""
     seed = 5
     rng = random.Random(seed)
     config = PRESETS["tiny"]
@@ -120,6 +111,4 @@ def test_neighbouring_sums_of_both_sets(backend):
     for n, select in enumerate(chosen):
         assert results[n]["bias"] == pack(blocks[select][0], 32), f"sum {n}"
         assert results[n]["shift"] == pack(blocks[select][2], 7), f"sum {n}"
-        if n >= MULT_CYCLES:
-            want = pack(blocks[chosen[n - MULT_CYCLES]][1], 32)
-            assert results[n]["mult"] == want, f"sum {n - MULT_CYCLES}"
+        assert results[n]["mult"] == pack(blocks[select][1], 32), f"sum {n}"

@@ -9,7 +9,7 @@ from testconfigs import ODD, WIDE
 
 from skimp.configs import PRESETS
 from skimp.isa import MAX_SHIFT, MIN_SHIFT, Rounding
-from skimp.post.requant import MULT_CYCLES, Requant, RequantLane
+from skimp.post.requant import Requant, RequantLane
 from skimp.prim.dsp48e2 import SIM_MODEL
 from skimp_sim.bench.vectors import run_vectors
 from skimp_sim.golden.arithmetic import multiply_double, multiply_single, wrap_int32
@@ -49,7 +49,7 @@ def control_bits(mode, zp, low, high):
 def lane_vectors(values, rng):
     """One value a clock, each parameter in the clock in which the lane takes it, then the tail.
 
-    What nobody takes is noise: the multipliers of the first clocks, and everything behind the end.
+    What nobody takes is noise: everything behind the end.
     """
     stages = RequantLane.latency - 1
     clocks = len(values) + RequantLane.latency
@@ -63,9 +63,9 @@ def lane_vectors(values, rng):
     for t, (mode, acc, bias, mult, shift, zp, low, high) in enumerate(values):
         control = control_bits(mode, zp, low, high)
         vectors[t] |= dict(
-            acc=acc & 0xFFFFFFFF, bias=bias & 0xFFFFFFFF, shift=shift & 0x7F, control=control
-        )
-        vectors[t + MULT_CYCLES]["mult"] = mult
+            acc=acc & 0xFFFFFFFF, bias=bias & 0xFFFFFFFF, mult=mult, shift=shift & 0x7F,
+            control=control,
+        )  # fmt: skip
         for k in range(stages):
             vectors[t + 1 + k][f"control_d__{k}"] = control
     return vectors
@@ -118,23 +118,28 @@ def cases():
 
 
 @pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize("slices", [1, 2])
 @pytest.mark.parametrize("body", BODIES)
-def test_lane(body, mixed):
+def test_lane(body, slices, mixed):
     """A value a clock; mixed: neighbours in the pipeline have nothing in common."""
     seed = 17
     rng = random.Random(seed)
     values = list(cases())
     if mixed:
         rng.shuffle(values)
-    results = run_vectors(RequantLane(), lane_vectors(values, rng), ["ofmap"], **body)
+    results = run_vectors(RequantLane(slices=slices), lane_vectors(values, rng), ["ofmap"], **body)
     for clock, value in enumerate(values):
         got = results[clock + RequantLane.latency]["ofmap"]
         assert (got ^ 0x80) - 0x80 == expected(*value), f"seed {seed} clock {clock}: {value}"
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-@pytest.mark.parametrize("config", [PRESETS["tiny"], ODD, WIDE], ids=lambda c: c.name)
-def test_lanes_valid_and_tag(config, backend):
+@pytest.mark.parametrize(
+    ("config", "narrow"),
+    [(PRESETS["tiny"], 0), (ODD, 5), (WIDE, 16)],
+    ids=lambda v: getattr(v, "name", None),
+)
+def test_lanes_valid_and_tag(config, narrow, backend):
     """Every lane has its own parameters, every pixel others; valid and tag beside the data."""
     seed = config.pixels
     rng = random.Random(seed)
@@ -158,13 +163,12 @@ def test_lanes_valid_and_tag(config, backend):
             name: sum((lane[k] & (1 << bits) - 1) << bits * c for c, lane in enumerate(args))
             for k, name, bits in ((1, "acc", 32), (2, "bias", 32), (3, "mult", 32), (4, "shift", 7))
         }
-        vectors[t + MULT_CYCLES]["mult"] = together.pop("mult")
         valid = rng.randrange(2)
         vectors[t] |= {**together, "valid": valid, "control": control_bits(mode, zp, low, high)}
         if valid:
             packed = sum((expected(*a) & 0xFF) << 8 * c for c, a in enumerate(args))
             wanted[t + latency] = (vectors[t]["tag"], packed)
-    dut = Requant(config, tag_bits=5)
+    dut = Requant(config, tag_bits=5, narrow=narrow)
     outputs = ["ofmap", "ofmap_valid", "ofmap_tag", "early_valid", "early_tag"]
     results = run_vectors(dut, vectors, outputs, backend=backend)
     for clock, result in enumerate(results):

@@ -17,6 +17,7 @@ from skimp.prim.dsp48e2 import (
     PACK_SHIFT,
     PAIR_SHIFT,
     SIM_MODEL,
+    NarrowProduct,
     PackedPair,
     PackedSlice,
     PlainPair,
@@ -219,6 +220,30 @@ def test_wide_product(body):
     got = run_vectors(WideProduct(rnd=256), vectors, ["p"], **body)
     for t, want in enumerate(wanted):
         assert signed(got[t + WideProduct.latency]["p"], 42) == want, f"clock {t}"
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_narrow_product(body):
+    """All signs and the most negative operands, each in its clock."""
+    rng, num_clocks = random.Random(10), 3000
+
+    def any_of(bits):
+        top = (1 << bits - 1) - 1
+        return rng.choice((-top - 1, top, -1, 0, 1, rng.randint(-top - 1, top)))
+
+    vectors = [
+        dict(x=rng.getrandbits(26), y=rng.getrandbits(17), addend=rng.getrandbits(31), rnd_en=0)
+        for _ in range(num_clocks + NarrowProduct.latency)
+    ]
+    wanted = []
+    for t in range(num_clocks):
+        x, y, addend, rnd_en = any_of(27), any_of(18), any_of(32), rng.randrange(2)
+        vectors[t]["x"], vectors[t + 1]["y"] = x, y
+        vectors[t + 3] |= dict(addend=addend, rnd_en=rnd_en)
+        wanted.append(addend - x * y + 2048 * rnd_en)
+    got = run_vectors(NarrowProduct(rnd=2048), vectors, ["p"], **body)
+    for t, want in enumerate(wanted):
+        assert signed(got[t + NarrowProduct.latency]["p"], 48) == want, f"clock {t}"
 
 
 # ---- Gating -----------------------------------------------------------------------------------
