@@ -279,7 +279,8 @@ class DrainUnit(wiring.Component):
         sum_tag = delay(m, front.ofmap_tag, tables.latency, name="sum_tag", reset_less=True)
         with m.If(now.add):
             m.d.comb += [
-                behind.acc.eq(tables.sum),
+                behind.bias.eq(tables.sum),
+                behind.control.bias_only.eq(1),
                 behind.valid.eq(tables.sum_valid),
                 behind.tag.eq(sum_tag),
                 behind.control.mode.eq(Rounding.DOUBLE),
@@ -289,7 +290,6 @@ class DrainUnit(wiring.Component):
             ]
             for c in range(channels):
                 m.d.comb += [
-                    behind.bias[c].eq(0),
                     behind.shift[c].eq(now.shift2),
                     behind.mult[c].eq(now.mult2.as_signed()),
                 ]

@@ -27,12 +27,16 @@ _NARROW_UNIT = _NARROW_BITS + 5
 
 
 class RequantControl(data.Struct):
-    """What all channels of a pixel share: rounding, zero point, range."""
+    """What all channels of a pixel share: rounding, zero point, range.
+
+    bias_only: the sum counts as 0.
+    """
 
     mode: 2
     out_zp: signed(8)
     act_min: signed(8)
     act_max: signed(8)
+    bias_only: 1
 
 
 class RequantLane(wiring.Component):
@@ -107,9 +111,11 @@ class RequantLane(wiring.Component):
         s1_negative = Signal(reset_less=True)
         s1_left = Signal(range(MAX_SHIFT + 1), reset_less=True)
         negative = Signal()
-        m.d.comb += negative.eq(is_mode(1, Rounding.AWAY) & self.acc[31])
+        counts = ~self.control.bias_only
+        m.d.comb += negative.eq(is_mode(1, Rounding.AWAY) & self.acc[31] & counts)
+        operand = (self.acc.as_unsigned() ^ negative.replicate(32)) & counts.replicate(32)
         m.d.sync += [
-            s1_x.eq(add(self.bias, self.acc.as_unsigned() ^ negative.replicate(32), negative)),
+            s1_x.eq(add(self.bias, operand, negative)),
             s1_negative.eq(negative),
             s1_mult.eq(self.mult),
             s1_left.eq(Mux(is_mode(1, Rounding.DOUBLE) & ~self.shift[-1], self.shift, 0)),

@@ -133,6 +133,25 @@ def test_lane(body, slices, mixed):
         assert (got ^ 0x80) - 0x80 == expected(*value), f"seed {seed} clock {clock}: {value}"
 
 
+@pytest.mark.parametrize("body", BODIES)
+def test_bias_only(body):
+    """The sum counts as 0, whatever its neighbours' do."""
+    seed = 18
+    rng = random.Random(seed)
+    values = [v for v in cases() if v[0] != Rounding.AWAY or v[2] >= 0]
+    rng.shuffle(values)
+    values = values[:600]
+    alone = [rng.randrange(2) for _ in values]
+    vectors = lane_vectors(values, rng)
+    for t, bit in enumerate(alone):
+        vectors[t]["control"] |= bit << 26
+    results = run_vectors(RequantLane(), vectors, ["ofmap"], **body)
+    for clock, (value, bit) in enumerate(zip(values, alone, strict=True)):
+        mode, acc, *rest = value
+        got = (results[clock + RequantLane.latency]["ofmap"] ^ 0x80) - 0x80
+        assert got == expected(mode, 0 if bit else acc, *rest), f"seed {seed} clock {clock}"
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
     ("config", "narrow"),
