@@ -8,6 +8,7 @@ from amaranth.utils import ceil_log2
 from skimp.config import Config
 from skimp.feed.glb_address import BANK_BITS, ROW_BITS
 from skimp.mem.ram import Ram1R1W
+from skimp.prim.choose import choose
 
 __all__ = ["IfmapGlb", "connect_fill", "fill_ports"]
 
@@ -26,18 +27,6 @@ def fill_ports(config: Config) -> dict:
         "w2_bank": In(BANK_BITS),
         "w2_data": In(config.word_bits).array(pair_words),
     }
-
-
-def choose(values, index):
-    """Return values[index] as a tree that asks for one bit of the index at a time, the top one last.
-
-    Yosys makes two LUTs a bit of six values; of a Switch, three.
-    """
-    bits = ceil_log2(len(values))
-    if bits == 0:
-        return values[0]
-    half = 1 << bits - 1
-    return Mux(index[bits - 1], choose(values[half:], index), choose(values[:half], index))
 
 
 def connect_fill(m, outer, inner, *, prefix=""):
@@ -148,7 +137,7 @@ class IfmapGlb(wiring.Component):
                         n = (b - k) % pixels
                         with m.Case(k):
                             m.d.comb += [place.eq(n), here.eq(count > n), over.eq(n > b)]
-                ports.append((here, row[:addr_bits] + over, choose(run_data, place)))
+                ports.append((here, row[:addr_bits] + over, choose(place, run_data)))
             (here, row, word), (here2, row2, word2) = ports
             m.d.comb += [
                 ram.w_en.eq(Mux(here | here2, self.w_blocks, 0)),
@@ -160,5 +149,5 @@ class IfmapGlb(wiring.Component):
         place = Signal(range(pixels))
         m.d.comb += place.eq(bank_d2)
         for i in range(pixels):
-            m.d.sync += self.data[i].eq(choose(words[i:] + words[:i], place))
+            m.d.sync += self.data[i].eq(choose(place, words[i:] + words[:i]))
         return m
