@@ -6,7 +6,6 @@ from skimp.config import CHAIN, Config
 from skimp.isa import LoadTarget, Opcode, Unit
 from skimp_compiler.conv_tiling import (
     ConvSpec,
-    ConvTiling,
     choose_tiling,
     load_cycles,
     tile_geometry,

@@ -21,8 +21,8 @@ twice. Measured on MobileNetV1 and V2."""
 SMALL_MAP = 64
 """Pixels of a map that is not cut, where layers go side by side."""
 
-BAND_PIXELS = 384
-"""Pixels of a tile, about, of larger ones."""
+BAND_PIXELS = 256
+"""Pixels of a map that is cut into shorter tiles than larger ones are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +97,7 @@ def band_rows(height: int, width: int) -> int:
     """
     if height * width <= SMALL_MAP:
         return height
-    import os
-    return int(os.environ.get("BR","4")) if height<=16 else int(os.environ.get("BR2","4")) if height<=30 else int(os.environ.get("BR3","6"))
+    return 6 if height * width <= BAND_PIXELS else 8
 
 
 class DepthwiseLayer:
@@ -144,18 +143,11 @@ class DepthwiseLayer:
         one = self._geometry(1, 1).block_words
         # Two tiles in turn where a tile of one pixel fits half of the buffer, else one.
         ifmap_slots = 2 if one <= self.capacity // 2 else 1
-        # No more than keeps loads, compute and stores of neighbouring layers beside each other.
-        self.slot_words = min(
-            self.capacity // ifmap_slots,
-            max(
-                one,
-                int(
-                    float(__import__("os").environ.get("TP", "4"))
-                    * config.dw_tile_pixels
-                    * self.step
-                ),
-            ),
-        )
+        self.slot_words = self.capacity // ifmap_slots
+        if not beside:
+            # No more than keeps loads, compute and stores of neighbouring layers beside each other.
+            most = max(one, TILE_PSUMS * config.dw_tile_pixels * self.step)
+            self.slot_words = min(self.slot_words, most)
         self.sizes = [self._tile_size(region) for region in spec.regions]
         # All weights where they fit, else half of the scratchpad at a time, so that the next ones
         # come meanwhile.

@@ -84,7 +84,7 @@ class Lowering(DepthwiseLayers):
     def _band(self, op: Op) -> int | None:
         """Pixels of a tile of a convolution beside a depthwise layer; None: it is not beside one.
 
-        Behind one, they are those of its tiles; before one, those that its first tile looks at.
+        They are those of its tiles.
         """
         if not self._beside:
             return None
@@ -96,7 +96,7 @@ class Lowering(DepthwiseLayers):
         users += [u for user in users for u in self.graph.consumers(user.outputs[0])]
         user = next(u for u in users if u.kind == "depthwise")
         made, layout = self.layouts[user.outputs[0]], self.layouts[op.outputs[0]]
-        r, _, stride, _ = pool_window(self.graph, user)
+        _, _, stride, _ = pool_window(self.graph, user)
         rows = band_rows(made.height, made.width)
         rows *= stride
         return min(rows, layout.height) * layout.width

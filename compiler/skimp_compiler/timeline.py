@@ -10,15 +10,13 @@ from skimp.isa import Unit
 
 __all__ = ["Timeline"]
 
-LATENCY_CYCLES = 120
+LATENCY_CYCLES = 160
 """From the last drained pixel of a tile to the first load of it: pipelines, store, semaphores."""
 
 START_CYCLES = 30
 """From the last word of a load to the first product."""
 
-import os
-
-AHEAD_CYCLES = int(os.environ.get("AHEAD","400"))
+AHEAD_CYCLES = 200
 """How long before a unit is free its next task is loaded."""
 
 
