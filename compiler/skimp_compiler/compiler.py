@@ -19,12 +19,21 @@ __all__ = ["compile_graph", "disassemble_program", "write_program"]
 _LIMIT = 1 << 30
 
 
-def compile_graph(graph: Graph, config: Config, *, fuse: bool = True) -> Program:
+def compile_graph(
+    graph: Graph, config: Config, *, fuse: bool = True, depthwise: str = "unit"
+) -> Program:
     """Return the program of a network for a configuration.
 
-    fuse: depthwise layers and their neighbours side by side (False: layer by layer).
-
     DRAM from address 0: weights, parameters and tables; commands; activations.
+
+    Parameters
+    ----------
+    graph : Graph
+    config : Config
+    fuse : bool
+        Depthwise layers and their neighbours side by side; False: layer by layer.
+    depthwise : str
+        "unit"; "array": depthwise convolutions as convolutions with zeros between, layer by layer.
 
     Raises
     ------
@@ -34,7 +43,7 @@ def compile_graph(graph: Graph, config: Config, *, fuse: bool = True) -> Program
     check_supported(graph)
     in_dram = set(graph.outputs)
     while True:
-        lowering = Lowering(graph, config, in_dram=in_dram, fuse=fuse)
+        lowering = Lowering(graph, config, in_dram=in_dram, fuse=fuse, depthwise=depthwise)
         for index in graph.inputs:
             lowering.host_tensor(index)
         lowering.run()

@@ -16,7 +16,7 @@ from skimp_compiler.geometry import TileGeometry
 from skimp_compiler.plane import load_tile
 from skimp_compiler.schedule import Task
 
-__all__ = ["ConvLayer"]
+__all__ = ["ConvLayer", "ConvParts"]
 
 
 def _ceil(a: int, b: int) -> int:
@@ -34,6 +34,8 @@ class ConvLayer:
     band : int or None
         The layers around are under way at the same time: about as many output pixels are a tile,
         and it takes a part of the buffers.
+    out : DrainStore or None
+        Of the layer that this convolution is a part of.
 
     Raises
     ------
@@ -43,7 +45,7 @@ class ConvLayer:
 
     unit = Unit.ARRAY
 
-    def __init__(self, emitter: Emitter, config: Config, spec: ConvSpec, *, band=None):
+    def __init__(self, emitter: Emitter, config: Config, spec: ConvSpec, *, band=None, out=None):
         self.emitter, self.config = emitter, config
         self.spec = spec = spec.reduced().flattened()
         self.tiling = choose_tiling(spec, config, band=band)
@@ -51,7 +53,7 @@ class ConvLayer:
         self.k_blocks = _ceil(spec.num_outputs, config.out_channels)
         self.taps = spec.window.r * spec.window.s
         self.per_k = self.c_blocks * self.taps
-        self.out = DrainStore(
+        self.out = out or DrainStore(
             emitter, config, requant=spec.requant, output=spec.output, second=spec.second
         )
         self.wgt_words: dict[int, int] = {}
@@ -128,7 +130,7 @@ class ConvLayer:
             cycles=self.per_k * groups,
             load_cycles=load_cycles,
             needs=needs + self.out.needs(**self._output_part(psum_tile, k)),
-            room=(*room, *self.out.room(k, rows * cols)),
+            room=(*room, *self.out.room(self.spec.first_output + k, rows * cols)),
         )
 
     def _tiles(self):
@@ -164,7 +166,10 @@ class ConvLayer:
     def _input_part(self, tile) -> tuple:
         """What the loads of a tile read."""
         part = self.spec.input.part(
-            self._geometry(tile), block0=0, num_blocks=self.c_blocks, **self._origin(tile)
+            self._geometry(tile),
+            block0=self.spec.first_input,
+            num_blocks=self.c_blocks,
+            **self._origin(tile),
         )
         return (part,)
 
@@ -172,13 +177,14 @@ class ConvLayer:
         """Rectangle and channel blocks of the output."""
         y0, x0, rows, cols = psum_tile
         per_word = self.config.ofmap_blocks
+        block0 = (self.spec.first_output + k) * per_word
         return {
             "y0": y0,
             "x0": x0,
             "rows": rows,
             "cols": cols,
-            "block0": k * per_word,
-            "num_blocks": min(per_word, self.spec.output.num_blocks - k * per_word),
+            "block0": block0,
+            "num_blocks": min(per_word, self.spec.output.num_blocks - block0),
         }
 
     def _load_tile(self, tile, block0: int = 0, num_blocks: int | None = None, keep=False) -> int:
@@ -187,7 +193,7 @@ class ConvLayer:
             self.emitter,
             self.spec.input,
             self._geometry(tile),
-            block0=block0,
+            block0=self.spec.first_input + block0,
             num_blocks=self.c_blocks if num_blocks is None else num_blocks,
             **self._origin(tile),
             fill=self.spec.in_zp,
@@ -291,4 +297,36 @@ class ConvLayer:
                     co_valid=num_k,
                 )
                 first = False
-        self.out.end_tile(param_block=k, **self._output_part(psum_tile, k))
+        self.out.end_tile(param_block=spec.first_output + k, **self._output_part(psum_tile, k))
+
+
+class ConvParts:
+    """A layer of several convolutions, one after the other: each has output channels of its own.
+
+    Parameters
+    ----------
+    emitter : Emitter
+    config : Config
+    specs : list of ConvSpec
+        In the order of the output channels; all but channels and weights alike.
+
+    Raises
+    ------
+    DoesNotFit
+        As of ConvLayer.
+    """
+
+    unit = Unit.ARRAY
+
+    def __init__(self, emitter: Emitter, config: Config, specs: list[ConvSpec]):
+        first = ConvLayer(emitter, config, specs[0])
+        self.out = first.out
+        self._parts = [
+            first,
+            *(ConvLayer(emitter, config, spec, out=self.out) for spec in specs[1:]),
+        ]
+
+    def tasks(self) -> Iterator[Task]:
+        """Emit part by part, each as a ConvLayer."""
+        for part in self._parts:
+            yield from part.tasks()

@@ -40,6 +40,9 @@ class ConvSpec:
     second : SecondStage or None
     halve : bool
         Only every second column of the input counts.
+    first_input, first_output : int
+        Channel block of `input` and block of out_channels of `output` where it begins; others are
+        other parts of the layer.
     """
 
     window: Window
@@ -54,6 +57,8 @@ class ConvSpec:
     requant: Requant
     second: SecondStage | None = None
     halve: bool = False
+    first_input: int = 0
+    first_output: int = 0
 
     def reduced(self) -> "ConvSpec":
         """The same convolution without rows and columns that no tap looks at (1x1 with stride)."""
@@ -351,7 +356,7 @@ def _cost(spec: ConvSpec, config: Config, tiling: ConvTiling) -> float:
         load *= k_blocks
         wgt *= tiles
     out_words = config.chip_words if output.address >= CHIP_BASE else config.bus_words
-    store = output.num_blocks * (
+    store = _ceil(spec.num_outputs, config.in_channels) * (
         output.height * output.width // out_words
         + psum_tiles * (2 if tiling.psum_cols == output.row_words else tiling.psum_rows * 2)
     )

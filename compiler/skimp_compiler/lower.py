@@ -30,6 +30,8 @@ class Lowering(DepthwiseLayers):
         Activations (roots of views) that have to lie in DRAM.
     fuse : bool
         Depthwise layers and their neighbours are emitted side by side, tile by tile.
+    depthwise : str
+        "unit", or "array": depthwise convolutions become convolutions with zeros between.
 
     Attributes
     ----------
@@ -40,8 +42,10 @@ class Lowering(DepthwiseLayers):
         Device steps and host layers in order; layers in the order in which they end.
     """
 
-    def __init__(self, graph: Graph, config: Config, *, in_dram=frozenset(), fuse=True):
-        super().__init__(graph, config, in_dram=in_dram)
+    def __init__(
+        self, graph: Graph, config: Config, *, in_dram=frozenset(), fuse=True, depthwise="unit"
+    ):
+        super().__init__(graph, config, in_dram=in_dram, depthwise=depthwise)
         self._fuse_layers = fuse
         self._schedule: Schedule | None = None
         self.layers: list[Layer] = []
@@ -69,8 +73,8 @@ class Lowering(DepthwiseLayers):
                     self.wanted_in_dram.add(root)
 
     def _in_group(self, op: Op) -> bool:
-        """Depthwise, or an array layer right before or behind one: these go side by side."""
-        if not self._fuse_layers or op.kind not in ("conv", "depthwise"):
+        """On the depthwise unit, or a convolution right before or behind: these go side by side."""
+        if not self._fuse_layers or not (op.kind == "conv" or self._on_unit(op)):
             return False
         around = list(self.graph.consumers(op.outputs[0]))
         before = self._folded.get(op.inputs[0])
@@ -79,7 +83,7 @@ class Lowering(DepthwiseLayers):
         for user in list(around):
             if user.kind == "pad":
                 around += self.graph.consumers(user.outputs[0])
-        return any(one.kind == "depthwise" for one in around)
+        return any(self._on_unit(one) for one in around)
 
     def _band(self, op: Op) -> int | None:
         """Pixels of a tile of a convolution beside a depthwise layer; None: it is not beside one.
@@ -89,12 +93,12 @@ class Lowering(DepthwiseLayers):
         if not self._beside:
             return None
         producer = self.graph.producer(op.inputs[0])
-        if producer is not None and producer.kind == "depthwise":
+        if producer is not None and self._on_unit(producer):
             made = self.layouts[producer.outputs[0]]
             return band_rows(made.height, made.width) * made.width
         users = list(self.graph.consumers(op.outputs[0]))
         users += [u for user in users for u in self.graph.consumers(user.outputs[0])]
-        user = next(u for u in users if u.kind == "depthwise")
+        user = next(u for u in users if self._on_unit(u))
         made, layout = self.layouts[user.outputs[0]], self.layouts[op.outputs[0]]
         _, _, stride, _ = pool_window(self.graph, user)
         rows = band_rows(made.height, made.width)

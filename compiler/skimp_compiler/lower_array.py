@@ -4,15 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from skimp_compiler.conv_layer import ConvLayer
+from skimp_compiler.conv_layer import ConvLayer, ConvParts
 from skimp_compiler.conv_tiling import ConvSpec
+from skimp_compiler.drain_store import Requant
 from skimp_compiler.emitter import Emitter
 from skimp_compiler.geometry import Window
 from skimp_compiler.graph import ModelError, Op
 from skimp_compiler.layout import Layout
 from skimp_compiler.lower_elementwise import ElementwiseLayers
 from skimp_compiler.lower_parts import IDENTITY_PERM, OnHost
-from skimp_compiler.weights import check_packable, pack_conv
+from skimp_compiler.weights import check_packable, dense_parts, pack_conv
 
 __all__ = ["ArrayLayers"]
 
@@ -56,29 +57,64 @@ class ArrayLayers(ElementwiseLayers):
         return "array", reason
 
     def _emit_conv(self, op, emitter, index, weights, window: Window, amounts) -> None:
-        name = self.graph.op_name(op)
-        if not check_packable(weights):
-            raise ModelError(
-                f"{self.graph.name}: {name}: a weight of -128 beside a negative one does not fit "
-                "the packed operand; quantise the weights to [-127, 127]"
-            )
-        requant = self._conv_requant(op, lanes=self.config.out_channels)
+        requant = self._packed_requant(op, weights)
         weights, window, left = self._fold_weights(index, weights, window, amounts[2])
-        second, made = self._fuse(op)
-        spec = ConvSpec(
-            window=window,
-            pad_top=amounts[0],
-            pad_left=left,
-            num_channels=weights.shape[3],
-            num_outputs=weights.shape[0],
-            input=self._planes(index),
-            output=self._planes(made),
-            wgt_addr=self.constants.constant(pack_conv(weights, self.config), f"weights {name}"),
-            in_zp=self.graph.tensors[op.inputs[0]].zero_point,
-            requant=requant,
-            second=second,
-        )
+        pads = amounts[0], left
+        (spec,) = self._conv_specs(op, index, [(0, 0, weights)], window, pads, requant)
         self._layer = ConvLayer(emitter, self.config, spec, band=self._band(op))
+
+    def _emit_dense(self, op, emitter, index, weights, window: Window, amounts) -> None:
+        """Depthwise weights [1, R, S, C * m] on the array."""
+        parts = list(dense_parts(weights, self.layouts[index].channels, self.config))
+        requant = self._packed_requant(op, *(dense for _, _, dense in parts))
+        pads = amounts[0], amounts[2]
+        specs = self._conv_specs(op, index, parts, window, pads, requant)
+        self._layer = ConvParts(emitter, self.config, specs)
+
+    def _packed_requant(self, op, *weights) -> Requant:
+        """Requantisation of a layer whose weights fit the packed operand."""
+        if not all(check_packable(part) for part in weights):
+            raise ModelError(
+                f"{self.graph.name}: {self.graph.op_name(op)}: a weight of -128 beside a negative "
+                "one does not fit the packed operand; quantise the weights to [-127, 127]"
+            )
+        return self._conv_requant(op, lanes=self.config.out_channels)
+
+    def _conv_specs(self, op, index, parts, window: Window, pads, requant) -> list[ConvSpec]:
+        """Return the convolutions of a layer.
+
+        Parameters
+        ----------
+        parts : list of (int, int, np.ndarray)
+            First input block, first output block and weights of each.
+        pads : (int, int)
+            Rows above, columns on the left.
+        """
+        second, made = self._fuse(op)
+        packed = [pack_conv(weights, self.config).reshape(-1) for _, _, weights in parts]
+        wgt_addr = self.constants.constant(
+            np.concatenate(packed), f"weights {self.graph.op_name(op)}"
+        )
+        specs = []
+        for (first_input, first_output, weights), data in zip(parts, packed):
+            spec = ConvSpec(
+                window=window,
+                pad_top=pads[0],
+                pad_left=pads[1],
+                num_channels=weights.shape[3],
+                num_outputs=weights.shape[0],
+                input=self._planes(index),
+                output=self._planes(made),
+                wgt_addr=wgt_addr,
+                in_zp=self.graph.tensors[op.inputs[0]].zero_point,
+                requant=requant,
+                second=second,
+                first_input=first_input,
+                first_output=first_output,
+            )
+            specs.append(spec)
+            wgt_addr += data.nbytes
+        return specs
 
     def _fold_weights(self, index: int, weights, window: Window, left: int):
         """Weights and window over an input whose kernel columns the host folds into channels."""

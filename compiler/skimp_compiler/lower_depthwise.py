@@ -36,20 +36,25 @@ def exact_division(divisor: int) -> tuple[int, int]:
 class DepthwiseLayers(ArrayLayers):
     """depthwise, avg_pool, max_pool, mean, pad, concat."""
 
+    def _on_unit(self, op: Op) -> bool:
+        """A depthwise convolution for the depthwise unit."""
+        if op.kind != "depthwise" or self._depthwise != "unit":
+            return False
+        tensors = self.graph.tensors
+        return tensors[op.inputs[1]].shape[3] == tensors[op.inputs[0]].shape[3]
+
     def _lower_depthwise(self, op: Op, emitter: Emitter):
         index, extra = self._input(op)
         layout = self._window_layout(index)
         weights = self.graph.tensors[op.inputs[1]].data
-        if weights.shape[3] != layout.channels:
-            self._emit_conv(
-                op,
-                emitter,
-                index,
-                _dense(weights, layout.channels),
-                self._window(op),
-                self._pads(op, extra),
+        if not self._on_unit(op):
+            self._emit_dense(op, emitter, index, weights, self._window(op), self._pads(op, extra))
+            why = (
+                "depthwise on the array, as asked for"
+                if weights.shape[3] == layout.channels
+                else "depth multiplier above 1"
             )
-            return "array", "depth multiplier above 1: a convolution with zeros between"
+            return "array", f"{why}: convolutions of channel blocks, with zeros between"
         tensor = self.graph.tensors[index]
         top, _, left, _ = self._pads(op, extra)
         wgt_addr = self.constants.constant(
@@ -285,15 +290,6 @@ class DepthwiseLayers(ArrayLayers):
             second=second,
         )
         self._layer = DepthwiseLayer(emitter, self.config, spec, beside=self._beside)
-
-
-def _dense(weights: np.ndarray, channels: int) -> np.ndarray:
-    """Return conv weights [K, R, S, C] that do what depthwise ones [1, R, S, C * m] do."""
-    _, r, s, num_k = weights.shape
-    dense = np.zeros((num_k, r, s, channels), np.int8)
-    for k in range(num_k):
-        dense[k, :, :, k * channels // num_k] = weights[0, :, :, k]
-    return dense
 
 
 def _real(size: int, kernel: int, stride: int, before: int, out: int) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 
 from skimp.config import Config
 from skimp.isa import CHIP_BASE, MAX_SHIFT, MIN_SHIFT, RECORD_BYTES, Rounding
-from skimp_compiler.conv_layer import ConvLayer
+from skimp_compiler.conv_layer import ConvLayer, ConvParts
 from skimp_compiler.depthwise_layer import DepthwiseLayer
 from skimp_compiler.drain_store import Requant
 from skimp_compiler.emitter import ACTIVATION_BASE
@@ -43,10 +43,15 @@ class LoweringParts:
     ----------
     graph : Graph
     config : Config
+    in_dram, depthwise
+        As of Lowering.
     """
 
-    def __init__(self, graph: Graph, config: Config, *, in_dram=frozenset()):
-        self._layer: ConvLayer | DepthwiseLayer | None = None  # what an operator became
+    def __init__(self, graph: Graph, config: Config, *, in_dram=frozenset(), depthwise="unit"):
+        if depthwise not in ("unit", "array"):
+            raise ValueError(f'depthwise must be "unit" or "array", not {depthwise!r}')
+        self._depthwise = depthwise
+        self._layer: ConvLayer | ConvParts | DepthwiseLayer | None = None  # what an operator became
         self._beside = False  # it is emitted beside its neighbours
         self.graph = graph
         self.config = config

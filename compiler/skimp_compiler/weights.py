@@ -1,10 +1,13 @@
 """Weights and requantisation parameters in the order in which the hardware takes them."""
 
+from collections.abc import Iterator
+from itertools import groupby
+
 import numpy as np
 
 from skimp.config import CHAIN, Config
 
-__all__ = ["check_packable", "pack_conv", "pack_depthwise", "pack_params"]
+__all__ = ["check_packable", "dense_parts", "pack_conv", "pack_depthwise", "pack_params"]
 
 
 def pack_conv(weights: np.ndarray, config: Config) -> np.ndarray:
@@ -20,6 +23,38 @@ def pack_conv(weights: np.ndarray, config: Config) -> np.ndarray:
     padded[:k, :, :, :c] = weights
     blocks = padded.reshape(kb, co, r, s, cb, ci // CHAIN, CHAIN)
     return np.ascontiguousarray(blocks.transpose(0, 4, 2, 3, 6, 1, 5))
+
+
+def dense_parts(
+    weights: np.ndarray, channels: int, config: Config
+) -> Iterator[tuple[int, int, np.ndarray]]:
+    """Yield convolutions that together do what depthwise weights [1, R, S, channels * m] do.
+
+    Each has output blocks that look at the same input blocks, and only those input blocks: what
+    is multiplied with zeros stays within them.
+
+    Yields
+    ------
+    (int, int, np.ndarray)
+        First block of in_channels inputs, first block of out_channels outputs, weights
+        [K, R, S, C].
+    """
+    ci, co = config.in_channels, config.out_channels
+    _, r, s, num_k = weights.shape
+    sources = np.arange(num_k) * channels // num_k
+    firsts = range(0, num_k, co)
+
+    def inputs(first):
+        return sources[first] // ci, sources[min(first + co, num_k) - 1] // ci
+
+    for (low, high), members in groupby(firsts, key=inputs):
+        members = list(members)
+        outputs = np.arange(members[0], min(members[-1] + co, num_k))
+        num_c = min((high + 1) * ci, channels) - low * ci
+        dense = np.zeros((len(outputs), r, s, num_c), np.int8)
+        taps = weights[0][:, :, outputs].transpose(2, 0, 1)
+        dense[np.arange(len(outputs)), :, :, sources[outputs] - low * ci] = taps
+        yield int(low), members[0] // co, dense
 
 
 def pack_depthwise(weights: np.ndarray, config: Config) -> np.ndarray:
