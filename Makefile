@@ -14,10 +14,10 @@ JOBS   ?= 2
 export PYTHONHASHSEED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help sim test test-long lint format verilog bench synth-array clean tools
+.PHONY: help sim test test-long lint format verilog bench bench-depthwise synth-array clean tools
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 sim: $(STAMP) ## simulate a network and check it [MODEL= INPUT= CONFIG= WAVES=FILE.vcd]
 	$(BIN)/skimp run $(MODEL) --config $(CONFIG) --check \
@@ -42,6 +42,9 @@ verilog: $(STAMP) ## Verilog and its side-car JSON [CONFIG= OUT=]
 
 bench: $(STAMP) ## cycles and utilisation of every network, kept in docs/results [CONFIG= MODEL=]
 	$(BIN)/python bench/run.py $(if $(filter command,$(firstword $(origin CONFIG))),--config $(CONFIG)) $(if $(filter command,$(firstword $(origin MODEL))),$(MODEL))
+
+bench-depthwise: $(STAMP) ## depthwise layers beside the array, after it, on it, kept in docs/results [CONFIG= MODEL=]
+	$(BIN)/python bench/depthwise.py $(if $(filter command,$(firstword $(origin CONFIG))),--config $(CONFIG)) $(if $(filter command,$(firstword $(origin MODEL))),$(MODEL))
 
 synth-array: $(STAMP) ## area of the array on an UltraScale+ part, by Yosys [CONFIG=]
 	$(BIN)/python -m skimp_boards.synth_array --config $(CONFIG)

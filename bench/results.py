@@ -44,6 +44,8 @@ def write_results(runs: dict, models: dict, folder: Path, *, charts: tuple[str, 
         "layer; `peak` is in MACs a clock, `MB` what DRAM moves. `model` is the cycle model (`skimp perf`), which knows neither data nor RTL. No board",
         "has run this yet: runs a second are clocks at the clock that the preset is meant for.",
         "",
+        "Depthwise layers beside the array, after it and on it: [depthwise](results/depthwise.md).",
+        "",
         "| network | config | peak | MACs | clocks | model | utilisation | limit | runs/s | MB | gated |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]

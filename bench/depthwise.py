@@ -1,0 +1,191 @@
+"""`make bench-depthwise`: depthwise layers beside the array, after it, and on it.
+
+Runs networks by the cycle model in three ways: depthwise layers and their neighbours side by side
+("fused"); layer by layer ("unfused"); and without the depthwise unit, its layers on the array as
+convolutions with zeros between ("array"), which is what a first-generation design did. Writes
+docs/results/depthwise.json (other entries stay), docs/results/depthwise.md and a chart per
+configuration.
+"""
+
+import argparse
+import json
+import math
+import os
+from collections import Counter
+from pathlib import Path
+
+from depthwise_results import write_depthwise
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from skimp.config import Config
+from skimp.configs import load_config
+from skimp.isa import CHIP_BASE, COMMAND_BYTES, RECORD_BYTES, LoadTarget, Opcode
+from skimp_compiler.compiler import compile_graph
+from skimp_compiler.graph import Graph
+from skimp_compiler.program import DeviceStep, Program
+from skimp_sim.counting import commands_of, segment_beats
+from skimp_sim.perf import run_perf
+from skimp_sim.run import load_model
+
+RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results"
+
+NETWORKS = ("mobilenet_v1", "mobilenet_v2", "efficientnet_lite0")
+
+WAYS = {"fused": {}, "unfused": {"fuse": False}, "array": {"depthwise": "array"}}
+"""What `compile_graph` is asked for."""
+
+COUNTED = ("cycles", "array", "depthwise", "beside")
+"""Counters that are kept: all clocks; the array works; only the depthwise unit does; both do."""
+
+_LINEAR = {
+    LoadTarget.WGT: "weights",
+    LoadTarget.DW_WGT: "weights",
+    LoadTarget.PARAM: "parameters",
+    LoadTarget.TABLE: "tables",
+}
+
+
+def roles(graph: Graph, program: Program) -> dict[int, str]:
+    """Return what each activation in DRAM is that the hardware reads or writes: role by address.
+
+    "input" and "output": made or taken by the host; "depthwise inputs" (expanded maps) and
+    "depthwise outputs": those that need not leave the chip; "other maps".
+    """
+    device = [layer for layer in program.layers if layer.unit not in ("host", "none")]
+    depthwise = {layer.layer_id for layer in device if layer.op == "depthwise"}
+    made, read, dw_read, dw_made = set(), set(), set(), set()
+    for layer in device:
+        # A pad that comes with the loads is the first operator of its layer.
+        reads = set(graph.ops[layer.op_indices[0]].inputs)
+        read |= reads
+        made.add(layer.output)
+        if layer.layer_id in depthwise:
+            dw_read |= reads
+        if layer.layer_id in depthwise or layer.fused_with in depthwise:
+            dw_made.add(layer.output)
+    at: dict[int, set[int]] = {}
+    for index, place in program.tensors.items():
+        if not place.on_chip:
+            at.setdefault(place.address, set()).add(index)
+    found = {}
+    for address, indices in at.items():
+        if not indices & made:
+            if indices & read:
+                found[address] = "input"
+        elif indices & dw_made:
+            found[address] = "depthwise outputs"
+        elif indices & dw_read:
+            found[address] = "depthwise inputs"
+        else:
+            found[address] = "other maps" if indices & read else "output"
+    return found
+
+
+def traffic(graph: Graph, program: Program) -> dict[str, dict[str, int]]:
+    """Return bytes "read" from and "written" to DRAM by kind, counted from the commands.
+
+    Activations are found by the addresses of the commands that load and store them.
+    """
+    config, role_at = program.config, roles(graph, program)
+    places = {p.address: p.size_bytes for p in program.tensors.values() if not p.on_chip}
+    found = {"read": Counter(), "written": Counter()}
+
+    def move(way, command, blocks):
+        if command.dram_addr >= CHIP_BASE or not blocks * command.seg_count * command.seg_words:
+            return
+        (address,) = [a for a, size in places.items() if a <= command.dram_addr < a + size]
+        found[way][role_at[address]] += segment_beats(config, command, blocks) * config.bus_bytes
+
+    for step in program.steps:
+        if not isinstance(step, DeviceStep):
+            continue
+        for command in commands_of(program, step):
+            found["read"]["commands"] += COMMAND_BYTES
+            if command.opcode is Opcode.LOAD_LINEAR:
+                kind = _LINEAR[LoadTarget(command.target)]
+                found["read"][kind] += command.num_beats * config.bus_bytes
+            elif command.opcode in (Opcode.LOAD_IFMAP, Opcode.LOAD_RESIDUAL):
+                move("read", command, command.dma_blocks)
+            elif command.opcode is Opcode.STORE:
+                move("written", command, command.num_blocks)
+            elif command.opcode is Opcode.LAYER:
+                found["written"]["records"] += RECORD_BYTES
+    return {way: dict(sorted(kinds.items())) for way, kinds in found.items()}
+
+
+def once(graph: Graph, program: Program) -> dict[str, int]:
+    """Return the bytes that DRAM moves at the least: each weight, input and output value once."""
+    needed = Counter()
+    for layer in program.layers:
+        if layer.unit in ("array", "depthwise") and layer.macs:
+            needed["weights"] += graph.tensors[graph.ops[layer.op_indices[-1]].inputs[1]].data.size
+    shapes = {place.address: place.shape for place in program.tensors.values()}
+    for address, role in roles(graph, program).items():
+        if role in ("input", "output"):
+            needed[role] += math.prod(shapes[address])
+    return dict(needed)
+
+
+def measure(graph: Graph, config: Config, way: str) -> dict:
+    """Return what is kept of one network, compiled in one of the WAYS."""
+    program = compile_graph(graph, config, **WAYS[way])
+    result = run_perf(program)
+    sums = Counter()
+    for counters in result.counters.values():
+        sums.update(counters)
+    macs = sum(layer.macs for layer in program.layers if layer.unit != "host")
+    moved, least = traffic(graph, program), once(graph, program)
+    return {
+        **{name: sums[name] for name in COUNTED},
+        "macs": macs,
+        "utilisation": macs / (config.macs_per_cycle * result.cycles),
+        "fps": config.clock_mhz * 1e6 / result.cycles,
+        "bus_bytes": {
+            "read": sums["read_beats"] * config.bus_bytes,
+            "written": sums["write_beats"] * config.bus_bytes,
+        },
+        "dram_bytes": moved,
+        "dram_bytes_once": least,
+    }
+
+
+def keep(runs: dict, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps({"schema": 1, "runs": runs}, indent=1, sort_keys=True) + "\n")
+    os.replace(partial, path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--config", action="append", help="preset or file; may be repeated")
+    parser.add_argument("models", nargs="*", help=f"networks; default: {', '.join(NETWORKS)}")
+    options = parser.parse_args()
+    configs = [load_config(name) for name in options.config or ["zcu104"]]
+    models = options.models or NETWORKS
+    kept = RESULTS / "depthwise.json"
+    runs = json.loads(kept.read_text())["runs"] if kept.is_file() else {}
+    progress = Progress(
+        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f} %"),
+        TimeElapsedColumn(), console=Console(stderr=True),
+    )  # fmt: skip
+    with progress:
+        task = progress.add_task("", total=len(configs) * len(models) * len(WAYS))
+        for config in configs:
+            for model in models:
+                graph, _ = load_model(model)
+                name = Path(model).stem
+                run = {"network": name, "config": config.name, "clock_mhz": config.clock_mhz}
+                run["ways"] = {}
+                for way in WAYS:
+                    progress.update(task, description=f"{name} on {config.name}, {way}")
+                    run["ways"][way] = measure(graph, config, way)
+                    progress.advance(task)
+                runs[f"{name} {config.name}"] = run
+                keep(runs, kept)
+    write_depthwise(runs, RESULTS)
+
+
+if __name__ == "__main__":
+    main()
