@@ -5,7 +5,7 @@ import pytest
 from chains import random_chain
 from netlib import Net, conv_net, random_inputs
 from randomconfig import random_config
-from schedule import commands
+from schedule import commands, run_schedule
 from testconfigs import ODD, QUAD, WIDE
 
 from skimp.configs import PRESETS
@@ -112,6 +112,17 @@ def test_random_chains(fuse):
         program = compare(graph, config, seed, fuse=fuse, depthwise="array")
         for layer in program.layers:
             assert layer.op != "depthwise" or layer.unit in ("array", "host"), f"seed {seed}"
+
+
+def test_parts_finish_under_any_timing():
+    """Commands of several parts behind each other, in buffers that hold next to nothing."""
+    for config in CONFIGS:
+        program = compile_graph(between_convolutions(1, 3, 1), config, depthwise="array")
+        (step,) = program.steps
+        for seed in range(10):
+            run_schedule(
+                commands(program, step), queue_depth=2 + seed % 3, rng=np.random.default_rng(seed)
+            )
 
 
 def between_convolutions(*multipliers):
