@@ -168,6 +168,11 @@ class Config:
             f"such that a beat divides {self.wgt_slice_bytes} and {12 * self.out_channels} bytes",
         )
         need(
+            self.bus_bytes % self.out_channels == 0 or self.out_channels % self.bus_bytes == 0,
+            "bus_words",
+            f"such that a beat is a part or a multiple of out_channels ({self.out_channels}) bytes",
+        )
+        need(
             self.act_words in (0, 1, 2, 4, 8) and self.chip_words >= self.bus_words,
             "act_words",
             f"0, or a power of two from bus_words ({self.bus_words}) to 8",
