@@ -316,7 +316,8 @@ class Emitter:
         activation_addr : int
             Where the activations in DRAM really start.
         """
-        self._commands = prefetched(self._commands, self._config.bus_words)
+        check, *commands = self._commands
+        self._commands = [check, *prefetched(commands, self._config.bus_words)]
         for command in self._commands:
             if command.unit is not Unit.SEQUENCER:
                 self._order(command)
