@@ -13,6 +13,7 @@ from skimp.isa import (
     COMMAND_BYTES,
     COMMANDS,
     MAX_COUNT,
+    LoadTarget,
     Opcode,
     Semaphore,
     Unit,
@@ -39,6 +40,14 @@ def finished(emitter: Emitter, activation_addr: int = 0):
 
 def region(**options) -> Region:
     return Region(**(dict(num_blocks=2) | options))
+
+
+def constants(emitter: Emitter, memory: str, low: int, high: int, *, dram_addr: int = 0):
+    """Add the load of words [low, high) of a memory of constants; return it."""
+    return emitter.add(
+        WGT, writes=[(memory, low, high)], target=LoadTarget[memory.upper()], beat_addr=low,
+        num_beats=high - low, dram_addr=dram_addr,
+    )  # fmt: skip
 
 
 def test_check_first_end_last_zeros_behind():
@@ -71,7 +80,7 @@ def test_counter_that_overflows_is_refused():
 
 def test_activations_move_behind_the_constants():
     emitter = Emitter(CONFIG)
-    emitter.add(WGT, dram_addr=0x40)
+    constants(emitter, "param", 0, 1, dram_addr=0x40)
     emitter.add(STORE, dram_addr=ACTIVATION_BASE + 0x80)
     emitter.add(LOAD, dram_addr=CHIP_BASE + 0x100)
     stream = finished(emitter, 0x1000)
@@ -79,7 +88,7 @@ def test_activations_move_behind_the_constants():
     assert addresses == [0x40, 0x1080, CHIP_BASE + 0x100]
 
 
-# Order from accesses
+# Order from accesses: semaphores are given in the end
 
 
 def test_read_waits_for_the_write_and_write_for_the_reads():
@@ -88,38 +97,44 @@ def test_read_waits_for_the_write_and_write_for_the_reads():
     first = emitter.add(LOAD, writes=words)
     early, late = emitter.add(CONV, reads=words), emitter.add(CONV, reads=words)
     again = emitter.add(LOAD, writes=words)
+    finished(emitter)
     assert (first.wait, first.post) == (set(), {Semaphore.IFMAP_FULL})
     assert (early.wait, early.post) == ({Semaphore.IFMAP_FULL}, set())
     assert (late.wait, late.post) == (set(), {Semaphore.IFMAP_FREE})
     assert (again.wait, again.post) == ({Semaphore.IFMAP_FREE}, set())
-    finished(emitter)
 
 
 @pytest.mark.parametrize(("low", "high", "waits"), [(0, 4, 0), (3, 5, 1), (8, 9, 1), (9, 12, 0)])
 def test_only_words_that_overlap_matter(low, high, waits):
     emitter = Emitter(CONFIG)
     emitter.add(LOAD, writes=[("ifmap", 4, 9)])
-    emitter.add(WGT, writes=[("param", low, high)])
-    assert len(emitter.add(CONV, reads=[("ifmap", low, high)]).wait) == waits
+    constants(emitter, "param", low, high)
+    conv = emitter.add(CONV, reads=[("ifmap", low, high)])
     # The same numbers of another memory are other words.
-    assert len(emitter.add(DRAIN, reads=[("param", low, high)]).wait) == 1
+    drain = emitter.add(DRAIN, reads=[("param", low, high)])
+    finished(emitter)
+    assert (len(conv.wait), len(drain.wait)) == (waits, 1)
 
 
 def test_two_readers_do_not_wait_for_each_other():
     emitter = Emitter(CONFIG)
     emitter.add(CONV, reads=[("psum", 0, 9)])
-    assert not emitter.add(DRAIN, reads=[("psum", 0, 9)]).wait
+    drain = emitter.add(DRAIN, reads=[("psum", 0, 9)])
+    finished(emitter)
+    assert not drain.wait
 
 
 def test_partly_overwritten_words_are_still_known():
     emitter = Emitter(CONFIG)
     emitter.add(CONV, reads=[("ifmap", 0, 10)])
     middle = emitter.add(LOAD, writes=[("ifmap", 4, 6)])
-    assert middle.wait == {Semaphore.IFMAP_FREE}
     emitter.add(CONV, reads=[("ifmap", 20, 30)])
-    # Behind the first CONV already, not behind the second.
-    assert not emitter.add(LOAD, writes=[("ifmap", 0, 10)]).wait
-    assert emitter.add(LOAD, writes=[("ifmap", 29, 31)]).wait == {Semaphore.IFMAP_FREE}
+    around = emitter.add(LOAD, writes=[("ifmap", 0, 10)])
+    other = emitter.add(LOAD, writes=[("ifmap", 29, 31)])
+    finished(emitter)
+    assert middle.wait == {Semaphore.IFMAP_FREE}
+    assert not around.wait, "behind the first CONV already, not behind the second"
+    assert other.wait == {Semaphore.IFMAP_FREE}
 
 
 def test_order_through_another_unit_needs_no_semaphore():
@@ -128,17 +143,38 @@ def test_order_through_another_unit_needs_no_semaphore():
     emitter.add(LOAD, writes=[("ifmap", 0, 1), ("residual", 0, 1)])
     emitter.add(CONV, reads=[("ifmap", 0, 1)], writes=[("psum", 0, 1)])
     drain = emitter.add(DRAIN, reads=[("psum", 0, 1), ("residual", 0, 1)])
-    assert drain.wait == {Semaphore.PSUM_FULL}
     again = emitter.add(LOAD, writes=[("ifmap", 0, 1), ("residual", 0, 1)])
-    assert again.wait == {Semaphore.RESIDUAL_FREE}, "behind the drain, so behind compute"
     finished(emitter)
+    assert drain.wait == {Semaphore.PSUM_FULL}
+    assert again.wait == {Semaphore.RESIDUAL_FREE}, "behind the drain, so behind compute"
+
+
+def test_array_and_depthwise_unit_have_memories_of_their_own():
+    emitter = Emitter(CONFIG)
+    found = {}
+    for unit, lead in ((CONV, ""), (Opcode.DEPTHWISE, "dw_")):
+        emitter.add(LOAD, writes=[(f"{lead}ifmap", 0, 9)])
+        constants(emitter, f"{lead}wgt", 0, 9)
+        reads = [(f"{lead}ifmap", 0, 9), (f"{lead}wgt", 0, 9)]
+        compute = emitter.add(unit, reads=reads, writes=[(f"{lead}psum", 0, 9)])
+        found[lead] = compute, emitter.add(DRAIN, reads=[(f"{lead}psum", 0, 9)])
+    finished(emitter)
+    assert [c.wait for c in found[""]] == [
+        {Semaphore.IFMAP_FULL, Semaphore.WGT_FULL},
+        {Semaphore.PSUM_FULL},
+    ]
+    assert [c.wait for c in found["dw_"]] == [
+        {Semaphore.DW_IFMAP_FULL, Semaphore.DW_WGT_FULL},
+        {Semaphore.DW_PSUM_FULL},
+    ]
 
 
 def test_units_without_a_channel_are_refused():
     emitter = Emitter(CONFIG)
     emitter.add(STORE, writes=[("ifmap", 0, 1)])
+    emitter.add(LOAD, writes=[("ifmap", 0, 1)])
     with pytest.raises(AssertionError, match="LOAD_IFMAP cannot wait for STORE"):
-        emitter.add(LOAD, writes=[("ifmap", 0, 1)])
+        emitter.finish(activation_addr=0)
 
 
 def test_loads_wait_for_what_is_stored_not_for_the_store():
@@ -148,57 +184,70 @@ def test_loads_wait_for_what_is_stored_not_for_the_store():
     emitter.add(DRAIN, writes=ofmap)
     store = emitter.add(STORE, reads=ofmap, stores=(made, 0, 2, 0, 20))
     load = emitter.add(LOAD, loads=(made, 0, 1, 0, 5))
-    assert (load.wait, store.post) == ({Semaphore.STORED}, {Semaphore.STORED})
-    assert emitter.add(DRAIN, writes=ofmap).wait == {Semaphore.OFMAP_FREE}
-    assert store.post == {Semaphore.STORED, Semaphore.OFMAP_FREE}
-    assert not emitter.add(LOAD, loads=(made, 1, 1, 0, 20)).wait, "the same store"
+    drain = emitter.add(DRAIN, writes=ofmap)
+    other = emitter.add(LOAD, loads=(made, 1, 1, 0, 20))
     finished(emitter)
+    assert load.wait == {Semaphore.STORED}
+    assert drain.wait == {Semaphore.OFMAP_FREE}
+    assert store.post == {Semaphore.STORED, Semaphore.OFMAP_FREE}
+    assert not other.wait, "the same store"
 
 
 def test_stored_in_another_step_is_there():
     before, emitter = Emitter(CONFIG), Emitter(CONFIG)
     made = region()
     before.add(STORE, stores=(made, 0, 2, 0, 20))
-    assert not emitter.add(LOAD, loads=(made, 0, 2, 0, 20)).wait
+    load = emitter.add(LOAD, loads=(made, 0, 2, 0, 20))
     finished(before)
+    finished(emitter)
+    assert not load.wait
 
 
 # Any list of commands: the semaphores are just enough, and every timing finishes
 
 UNITS = {
-    LOAD: (["ifmap", "residual"], []),
-    WGT: (["wgt", "param"], []),
+    LOAD: (["ifmap", "dw_ifmap", "residual"], []),
+    WGT: (["wgt", "dw_wgt", "param"], []),
     CONV: (["psum"], ["ifmap", "wgt"]),
-    DRAIN: (["ofmap"], ["psum", "param", "residual"]),
+    Opcode.DEPTHWISE: (["dw_psum"], ["dw_ifmap", "dw_wgt"]),
+    DRAIN: (["ofmap"], ["psum", "dw_psum", "param", "residual"]),
     STORE: ([], ["ofmap"]),
 }
 """What commands write and read."""
 
 
 def random_emitter(rng, length: int):
-    """Commands with random accesses; return the emitter, and every access by command number."""
+    """Commands with random accesses; return the emitter, and command and accesses of each."""
     emitter = Emitter(CONFIG)
     regions = [region(num_blocks=3) for _ in range(2)]
-    touched = [None]
+    added = []
+
+    def words(memory):
+        low = int(rng.integers(0, 8))
+        return memory, low, low + int(rng.integers(1, 5))
 
     def some(memories):
-        for memory in memories:
-            if rng.random() < 0.7:
-                low = int(rng.integers(0, 8))
-                yield memory, low, low + int(rng.integers(1, 5))
+        return [words(memory) for memory in memories if rng.random() < 0.7]
 
     for _ in range(length):
+        emitter.timeline.now += int(rng.integers(0, 40))
         opcode = list(UNITS)[rng.integers(len(UNITS))]
-        writes, reads = (list(some(memories)) for memories in UNITS[opcode])
+        if opcode is WGT:
+            access = words(UNITS[WGT][0][rng.integers(3)])
+            added.append((constants(emitter, *access), [], [access], None))
+            continue
+        writes, reads = (some(memories) for memories in UNITS[opcode])
         part = None
         if opcode in (LOAD, STORE) and rng.random() < 0.8:
             which, block, first = (int(rng.integers(n)) for n in (2, 3, 12))
             many, pixels = int(rng.integers(1, 4 - block)), int(rng.integers(1, 13 - first))
             part = regions[which], block, many, first, first + pixels
         name = {LOAD: "loads", STORE: "stores"}.get(opcode)
-        emitter.add(opcode, reads=reads, writes=writes, **({name: part} if part else {}))
-        touched.append((reads, writes, part))
-    return emitter, touched
+        fields = {"dma_blocks": 1, "seg_count": 1, "seg_words": 4} if opcode is LOAD else {}
+        options = {name: part} if part else {}
+        command = emitter.add(opcode, reads=reads, writes=writes, **options, **fields)
+        added.append((command, reads, writes, part))
+    return emitter, added
 
 
 def behind(stream, found):
@@ -226,34 +275,33 @@ def behind(stream, found):
     return over
 
 
-def conflicts(stream, touched):
-    """Yield (earlier, later) of commands that must not change places, pair by pair."""
-    for later in range(1, len(touched)):
-        reads, writes, part = touched[later]
-        for earlier in range(1, later):
-            before_reads, before_writes, stored = touched[earlier]
-            if COMMANDS[stream[later][0]].unit is COMMANDS[stream[earlier][0]].unit:
-                continue
+def conflicts(emitter, added):
+    """Yield (earlier, later) of commands that must not change places, by number in the end."""
+    numbers = {id(command): n for n, command in enumerate(emitter._commands)}
+    for later, (second, reads, writes, part) in enumerate(added):
+        for first, before_reads, before_writes, stored in added[:later]:
+            pair = numbers[id(first)], numbers[id(second)]
             pairs = [(a, b) for a in writes for b in before_reads + before_writes]
             pairs += [(a, b) for a in reads for b in before_writes]
             if any(a[0] == b[0] and a[1] < b[2] and b[1] < a[2] for a, b in pairs):
-                yield earlier, later
-            if part and stored and stream[later][0] is LOAD and stream[earlier][0] is STORE:
-                here, b0, num, first, end = part
-                there, c0, many, start, stop = stored
+                yield pair
+            if part and stored and second.opcode is LOAD and first.opcode is STORE:
+                here, b0, num, start, end = part
+                there, c0, many, low, high = stored
                 blocks = b0 < c0 + many and c0 < b0 + num
-                if here is there and blocks and first < stop and start < end:
-                    yield ("memory", earlier), later
+                if here is there and blocks and start < high and low < end:
+                    yield ("memory", pair[0]), pair[1]
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_every_conflict_is_ordered_and_no_semaphore_is_idle(seed):
+    """In the order in which commands were added, wherever loads of constants went."""
     rng = np.random.default_rng(seed)
-    emitter, touched = random_emitter(rng, 60)
+    emitter, added = random_emitter(rng, 60)
     stream = finished(emitter)
     found = edges(stream)
     over = behind(stream, found)
-    wanted = list(conflicts(stream, touched))
+    wanted = list(conflicts(emitter, added))
     assert wanted
     for earlier, later in wanted:
         assert earlier in over[later], f"seed {seed}: {later} does not wait for {earlier}"
@@ -314,3 +362,54 @@ def test_ring_hands_out_places_in_turn(size, align):
 def test_ring_refuses_what_it_cannot_hold():
     with pytest.raises(AssertionError, match="11 words in a memory of 10"):
         Ring(10).place(11)
+
+
+@pytest.mark.parametrize(("size", "align"), [(10, 1), (64, 8), (17, 4)])
+def test_ring_keeps_places_until_they_are_released(size, align):
+    """Against a table of all words: nothing is placed on what is kept, and `fits` says so before."""
+    rng = np.random.default_rng(size + 1)
+    ring, kept, refused = Ring(size, align=align), {}, 0
+    for _ in range(600):
+        if kept and rng.random() < 0.4:
+            start = list(kept)[rng.integers(len(kept))]
+            ring.release(start)
+            del kept[start]
+            continue
+        used = np.zeros(size + 1, bool)
+        used[size] = True
+        for start, words in kept.items():
+            used[start : start + words] = True
+        words = int(rng.integers(1, size // 2 + 2))
+        room = [
+            n for n in range(0, size, align) if n + words <= size and not used[n : n + words].any()
+        ]
+        assert ring.fits(words) == bool(room), (words, kept)
+        if not room:
+            refused += 1
+            with pytest.raises(AssertionError, match=f"{words} words in a memory of {size}"):
+                ring.place(words)
+            continue
+        keep = bool(rng.integers(2))
+        start = ring.place(words, keep=keep)
+        assert start in room
+        if keep:
+            kept[start] = words
+    assert refused
+
+
+def test_ring_fits_where_the_own_place_goes_before():
+    ring = Ring(10)
+    own = ring.place(6, keep=True)
+    ring.place(2, keep=True)
+    assert not ring.fits(5)
+    assert ring.fits(6, own) and not ring.fits(7, own)
+    ring.release(own)
+    assert ring.place(6, keep=True) == 0
+    # What was never kept may be given back.
+    ring.release(None)
+
+
+def test_ring_keeps_nothing_of_no_words():
+    ring = Ring(4)
+    ring.place(0, keep=True)
+    assert ring.fits(4)
