@@ -13,13 +13,14 @@ from skimp.configs import PRESETS
 from skimp.isa import CHIP_BASE, LoadTarget, Opcode, Rounding
 from skimp_compiler import conv_tiling
 from skimp_compiler.compiler import compile_graph
-from skimp_compiler.conv_layer import emit_conv
+from skimp_compiler.conv_layer import ConvLayer
 from skimp_compiler.conv_tiling import ConvSpec, choose_tiling, tile_geometry
 from skimp_compiler.drain_store import Requant, SecondStage
 from skimp_compiler.emitter import ACTIVATION_BASE, Emitter
 from skimp_compiler.geometry import DoesNotFit, TileGeometry, Window
 from skimp_compiler.plane import Planes
 from skimp_compiler.region import Region
+from skimp_compiler.schedule import LayerWork, Schedule
 from skimp_sim.executor import run_program
 from skimp_sim.golden.network import run_graph
 
@@ -85,8 +86,9 @@ def test_tiling_fits_every_buffer(seed):
     config = CONFIGS[seed % len(CONFIGS)] if seed % 2 else random_config(rng)
     spec = spec_of(rng, config).reduced().flattened()
     window, capacity = spec.window, config.pixels * config.ifmap_depth
+    band = [None, 1, 30, 10_000][seed // 2 % 4]
     try:
-        tiling = choose_tiling(spec, config)
+        tiling = choose_tiling(spec, config, band=band)
     except DoesNotFit:
         smallest = TileGeometry(
             pixels=config.pixels, window=window, out_rows=1, out_cols=1, tile_q=1
@@ -125,11 +127,20 @@ def test_a_window_that_does_not_fit_says_what_to_raise():
     )  # fmt: skip
     emitter = Emitter(config)
     with pytest.raises(DoesNotFit, match=r"6x6 window .* \(32 words\): raise ifmap_depth"):
-        emit_conv(emitter, config, spec)
+        ConvLayer(emitter, config, spec)
     assert len(emitter) == 1, "something was emitted"
 
 
 # What a tiling costs
+
+
+def emit(emitter: Emitter, layer) -> None:
+    """Emit all commands of a layer."""
+    schedule = Schedule(emitter)
+    schedule.begin(
+        LayerWork(unit=layer.unit, tasks=layer.tasks(), op_index=0, on_end=layer.out.end)
+    )
+    schedule.finish()
 
 
 def fields_of(emitter: Emitter, opcode: Opcode):
@@ -162,9 +173,11 @@ def test_cost_is_what_the_commands_take(seed):
     spec = spec_of(rng, config, largest=24, channels=120)
     emitter = Emitter(config)
     try:
-        tiling = emit_conv(emitter, config, spec)
+        layer = ConvLayer(emitter, config, spec)
     except DoesNotFit:
         return
+    emit(emitter, layer)
+    tiling = layer.tiling
     reduced = spec.reduced().flattened()
     cost = conv_tiling._cost(reduced, config, tiling)
     clocks = counted(emitter, config, second=spec.second is not None)
@@ -290,7 +303,7 @@ SMALL = replace(PRESETS["small"], act_depth=0, psum_depth=32)
 PLANS = {
     "weights stay": (SMALL, dict(k=16), lambda t: t.kind == "resident" and t.group_blocks == 1),
     "weights in groups": (
-        replace(SMALL, wgt_depth=100, psum_depth=8, bus_words=1),
+        replace(SMALL, wgt_depth=100, psum_depth=8, ifmap_depth=600, bus_words=1),
         dict(height=40, k=80),
         lambda t: t.kind == "resident" and t.group_blocks == 2,
     ),
@@ -346,7 +359,8 @@ def test_plan_is_exact(plan, monkeypatch):
     config, shape, reached = PLANS[plan]
     tilings = []
 
-    def choose(spec, config):
+    def choose(spec, config, *, band):
+        assert band is None
         tilings.append(choose_tiling(spec, config))
         return tilings[-1]
 
@@ -379,8 +393,9 @@ def test_every_candidate_is_exact(seed, monkeypatch):
     golden = run_graph(graph, inputs)
     for _ in range(6):
 
-        def choose(spec, config):
-            candidates = list(conv_tiling._candidates(spec, config))
+        def choose(spec, config, *, band):
+            band = [band, 1, 20][rng.integers(3)]
+            candidates = list(conv_tiling._candidates(spec, config, band))
             if not candidates:
                 return choose_tiling(spec, config)
             return candidates[rng.integers(len(candidates))]

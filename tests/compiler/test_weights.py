@@ -14,7 +14,8 @@ SMALL = PRESETS["small"]
 CONFIGS = [
     *PRESETS.values(), ODD, WIDE,
     replace(SMALL, name="two words", bus_words=2), replace(SMALL, name="four words", pixels=4,
-    out_channels=32, bus_words=4),
+    out_channels=32, bus_words=4), replace(SMALL, name="two taps a beat", in_channels=16,
+    out_channels=16, bus_words=2, drain_pixels=1),
 ]  # fmt: skip
 
 
@@ -39,17 +40,19 @@ def test_conv(config, k, c):
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
 @pytest.mark.parametrize(("r", "s"), [(1, 1), (2, 3), (3, 3)])
 def test_depthwise(config, r, s):
-    """Taps of a channel block one behind the other, then zeros up to a whole beat."""
+    """Words of out_channels bytes, tap behind tap, then zeros up to a whole beat."""
     rng = np.random.default_rng(1)
-    c, ci = 21, config.in_channels
+    c, lanes = 53, config.out_channels
     weights = rng.integers(-128, 128, (1, r, s, c)).astype(np.int8)
     packed = pack_depthwise(weights, config)
-    taps = -(-r * s // config.bus_words) * config.bus_words
-    assert packed.shape == (-(-c // ci), taps, ci)
+    assert packed.shape[::2] == (-(-c // lanes), lanes)
+    # The weights of every word of channels are whole beats, with less than a beat of zeros.
     assert packed[0].nbytes % config.bus_bytes == 0
+    assert 0 <= packed[0].nbytes - r * s * lanes < config.bus_bytes
+    assert packed.flags.c_contiguous
     for index in np.ndindex(packed.shape):
-        cb, tap, lane = index
-        n = cb * ci + lane
+        word, tap, lane = index
+        n = word * lanes + lane
         real = tap < r * s and n < c
         assert packed[index] == (weights[0, tap // s, tap % s, n] if real else 0), index
 
