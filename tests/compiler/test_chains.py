@@ -157,7 +157,7 @@ def test_windows_larger_than_the_buffer_run_on_the_host():
         graph = net.done((x,), (y,))
         assert compare(graph, config, 1) == {f"0:{kind}": "host"}
         reason = compile_graph(graph, config).layers[0].reason
-        assert "40x40 window does not fit" in reason and "raise ifmap_depth" in reason
+        assert "40x40 window does not fit" in reason and "raise dw_ifmap_depth" in reason
         assert compare(graph, PRESETS["small"], 1) == {f"0:{kind}": "depthwise"}
 
 
