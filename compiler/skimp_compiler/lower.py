@@ -76,14 +76,18 @@ class Lowering(DepthwiseLayers):
         """On the depthwise unit, or a convolution right before or behind: these go side by side."""
         if not self._fuse_layers or not (op.kind == "conv" or self._on_unit(op)):
             return False
-        around = list(self.graph.consumers(op.outputs[0]))
-        before = self._folded.get(op.inputs[0])
-        producer = self.graph.producer(op.inputs[0] if before is None else before.inputs[0])
-        around += [op] if producer is None else [op, producer]
-        for user in list(around):
-            if user.kind == "pad":
-                around += self.graph.consumers(user.outputs[0])
-        return any(self._on_unit(one) for one in around)
+        before, behind = self._neighbours(op)
+        return any(map(self._on_unit, (op, *before, *behind)))
+
+    def _neighbours(self, op: Op) -> tuple[list[Op], list[Op]]:
+        """Operators right before and behind one, beyond padding."""
+        graph = self.graph
+        folded = self._folded.get(op.inputs[0])
+        producer = graph.producer(op.inputs[0] if folded is None else folded.inputs[0])
+        behind = []
+        for user in graph.consumers(op.outputs[0]):
+            behind += graph.consumers(user.outputs[0]) if user.kind == "pad" else [user]
+        return [] if producer is None else [producer], behind
 
     def _band(self, op: Op) -> int | None:
         """Pixels of a tile of a convolution beside a depthwise layer; None: it is not beside one.
@@ -92,17 +96,13 @@ class Lowering(DepthwiseLayers):
         """
         if not self._beside:
             return None
-        producer = self.graph.producer(op.inputs[0])
-        if producer is not None and self._on_unit(producer):
-            made = self.layouts[producer.outputs[0]]
+        before, behind = (list(filter(self._on_unit, ops)) for ops in self._neighbours(op))
+        if before:
+            made = self.layouts[before[0].outputs[0]]
             return band_rows(made.height, made.width) * made.width
-        users = list(self.graph.consumers(op.outputs[0]))
-        users += [u for user in users for u in self.graph.consumers(user.outputs[0])]
-        user = next(u for u in users if self._on_unit(u))
-        made, layout = self.layouts[user.outputs[0]], self.layouts[op.outputs[0]]
-        _, _, stride, _ = pool_window(self.graph, user)
-        rows = band_rows(made.height, made.width)
-        rows *= stride
+        made, layout = self.layouts[behind[0].outputs[0]], self.layouts[op.outputs[0]]
+        _, _, stride, _ = pool_window(self.graph, behind[0])
+        rows = band_rows(made.height, made.width) * stride
         return min(rows, layout.height) * layout.width
 
     def _finish(self) -> None:
