@@ -63,7 +63,7 @@ class ChipMap:
     """
 
     def __init__(self, size_bytes: int):
-        self._size = size_bytes
+        self._size = size_bytes // _ALIGN * _ALIGN
         self._used: dict[int, int] = {}  # address -> end
 
     def reserve(self, size_bytes: int) -> int | None:

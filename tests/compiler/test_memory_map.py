@@ -36,7 +36,8 @@ def test_places_on_the_chip(seed):
     """
     rng = np.random.default_rng(seed)
     units = int(rng.integers(1, 80))
-    chip = ChipMap(units * UNIT)
+    # A part of a unit at the end is no room.
+    chip = ChipMap(units * UNIT + int(rng.integers(UNIT)))
     used = np.zeros(units, bool)
     held = {}
     refused = 0
