@@ -149,7 +149,7 @@ class Planes:
 
         row_step: the rows are y0, y0 + row_step and so on.
         """
-        whole_rows = cols * row_step == self.row_words or rows == 1
+        whole_rows = rows == 1 or (row_step == 1 and cols == self.row_words)
         return {
             "dram_addr": self.pixel_address(block0, y0, x0),
             "seg_words": rows * cols if whole_rows else cols,

@@ -113,6 +113,31 @@ def test_store_is_the_rectangle(data, height, width, bus_words):
 
 
 @SETTINGS
+@given(data=st.data(), **SIZES)
+def test_store_of_every_second_row(data, height, width, bus_words):
+    """What one of two rows side by side makes: y0, y0 + 2 and so on; half a row wide, too."""
+    planes = planes_of(height, width, bus_words=bus_words)
+    y0 = data.draw(st.integers(0, height - 1))
+    rows = data.draw(st.integers(1, (height - y0 + 1) // 2))
+    cols = data.draw(st.sampled_from(sorted({1, -(-width // 2), width})))
+    x0 = data.draw(st.sampled_from(sorted({0, width - cols})))
+    where = dict(block0=1, num_blocks=2, y0=y0, x0=x0, rows=rows, cols=cols, row_step=2)
+    wanted = rectangle(planes, (1, 2), range(y0, y0 + 2 * rows, 2), range(x0, x0 + cols))
+    fields = planes.store(**where, ofmap_base=0)
+    assert words(fields | {"dma_blocks": 2}, 8) == wanted
+    assert holds(fields["stores"], planes, (1, 2), wanted)
+    # Loads find out when these pixels are there, and only these.
+    planes.region.expect(planes.plane_words)
+    planes.filled(70, **where)
+    for block in range(4):
+        for y in range(height):
+            for x in range(width):
+                pixel = y * planes.row_words + x
+                there = planes.region.ready(block, 1, pixel, pixel + 1) == 70
+                assert there == (planes.pixel_address(block, y, x) in wanted), (block, y, x)
+
+
+@SETTINGS
 @given(data=st.data(), step=st.integers(1, 4), **SIZES)
 def test_every_row(data, step, height, width, bus_words):
     whole = planes_of(height, width, bus_words=bus_words)
