@@ -48,6 +48,11 @@ class Chain:
                 self.live.append(out)
         if not graph.ops:
             self.live.append(self._table(self.live[0], graph.tensors[self.live[0]].shape))
+        return self._done()
+
+    def _done(self):
+        """The network from the first tensor to all that nobody reads."""
+        graph = self.net.graph
         read = {index for op in graph.ops for index in op.inputs}
         outputs = [index for op in graph.ops for index in op.outputs if index not in read]
         return self.net.done((self.live[0],), outputs)
@@ -263,3 +268,64 @@ class Chain:
 def random_chain(rng):
     """Return a network of several random operators."""
     return Chain(rng).graph()
+
+
+class Blocks(Chain):
+    """Blocks of mobile networks: layers that go side by side, with what may lie between them."""
+
+    def graph(self):
+        """Return a network of one to three blocks."""
+        rng = self.rng
+        shape = (1, *(int(n) for n in rng.integers(1, 21, 2)), int(rng.integers(1, 41)))
+        self.net = Net(rng, "blocks")
+        self.live = [self.net.tensor(shape)]
+        for _ in range(int(rng.integers(1, 4))):
+            self._block()
+        return self._done()
+
+    def _shape(self, x):
+        return self.net.graph.tensors[x].shape
+
+    def _one_by_one(self, x, k):
+        return self._conv(
+            x, self._shape(x), k=k, window=self._sized(self._shape(x), 1, 1, (1, 1), "same")
+        )
+
+    def _chance(self, probability):
+        return self.rng.random() < probability
+
+    def _block(self):
+        rng = self.rng
+        x = y = self.live[-1]
+        if self._chance(0.8):
+            y = self._one_by_one(y, int(rng.integers(1, 61)))
+            self.live.append(y)
+        if self._chance(0.15):
+            self.live.append(self._table(y, self._shape(y)))  # somebody else reads it, too
+        if self._chance(0.3):
+            y = self._pad(y, self._shape(y))
+        for _ in range(1 + self._chance(0.2)):
+            shape = self._shape(y)
+            size = int(rng.choice([2, 3, 3, 5, 7]))
+            r, s = (min(size, n) for n in shape[1:3])
+            stride = (1, 1) if self._chance(0.6) else tuple(int(n) for n in rng.integers(1, 4, 2))
+            padding = str(rng.choice(["same", "same", "valid"]))
+            window = self._sized(shape, r, s, stride, padding)
+            y = self._conv(y, shape, depthwise=True, window=window)
+        if self._chance(0.2):
+            y = self._table(y, self._shape(y))
+        if self._chance(0.15):
+            y = self._pool(y, self._shape(y))
+        fits = self._shape(y)[:3] == self._shape(x)[:3]
+        y = self._one_by_one(y, self._shape(x)[3] if fits else int(rng.integers(1, 61)))
+        if self._shape(y) == self._shape(x) and self._chance(0.6):
+            z = self.net.tensor(self._shape(x))
+            operands = (x, y) if rng.integers(2) else (y, x)
+            self.net.op("add", operands, (z,), activation=self.net.activation())
+            y = z
+        self.live.append(y)
+
+
+def random_blocks(rng):
+    """Return a network of blocks of 1x1 and depthwise convolutions."""
+    return Blocks(rng).graph()
