@@ -97,15 +97,15 @@ def test_units_take_turns(config, stride):
 def test_tiles_in_any_order_that_their_inputs_allow(config, monkeypatch):
     """Whatever the estimated clocks are: random ones give the same values."""
     rng = np.random.default_rng(1)
-    monkeypatch.setattr(Timeline, "start", _random_start(rng, Timeline.start))
+    monkeypatch.setattr(Timeline, "begin", _random_begin(rng, Timeline.begin))
     for seed in range(6):
         graph = random_blocks(np.random.default_rng(seed))
         compare(graph, config, seed, fuse=True)
 
 
-def _random_start(rng, start):
+def _random_begin(rng, begin):
     def noisy(self, unit, ready):
-        clock = start(self, unit, ready)
+        clock = begin(self, unit, ready)
         return clock + int(rng.integers(0, 3000)) * bool(rng.integers(2))
 
     return noisy
