@@ -114,7 +114,7 @@ class DrainStore:
         chunk = param_block // self._param_part
         room = ()
         if chunk != self._param_chunk:
-            room = (("param", self._chunk_words(chunk), self._param_base),)
+            room = (("param", self._param_part, self._param_base),)
         if self._second is not None and self._second.residual is not None:
             room += (("residual", num_pixels),)
         return room
@@ -230,9 +230,6 @@ class DrainStore:
             fields |= {"residual": 1, "residual_base": base}
         return fields
 
-    def _chunk_words(self, chunk: int) -> int:
-        return min(self._param_part, self._requant.num_params - chunk * self._param_part)
-
     def _need_params(self, param_block: int) -> None:
         """Load the part of the parameter words that holds `param_block`."""
         chunk = param_block // self._param_part
@@ -243,8 +240,10 @@ class DrainStore:
         self._emitter.timeline.release_until(math.inf if self._param_chunk is not None else -1)
         ring.release(self._param_base)
         self._param_chunk = chunk
-        words = self._chunk_words(chunk)
-        self._param_base = ring.place(words, keep=True)
+        # A shorter part takes as much, so that the next one fits where it was, whatever the layers
+        # beside this one hold.
+        self._param_base = ring.place(self._param_part, keep=True)
+        words = min(self._param_part, self._requant.num_params - chunk * self._param_part)
         word_bytes = self._config.param_block_beats * self._config.bus_bytes
         self._emitter.load_linear(
             LoadTarget.PARAM,
