@@ -70,27 +70,24 @@ def test_random_blocks(start):
         assert [layer.unit for layer in beside.layers] == [layer.unit for layer in behind.layers]
 
 
-def block_of_layers(size, c, k, *, stride=1):
-    """1x1, depthwise 3x3, 1x1 and an add where shapes allow."""
+def block_of_layers(size, c, k):
+    """1x1, depthwise 3x3, 1x1."""
     blocks = Blocks(np.random.default_rng(5))
     net = blocks.net = Net(blocks.rng, "block")
     x = net.tensor((1, size, size, c))
     y = blocks._one_by_one(x, k)
     shape = net.graph.tensors[y].shape
-    y = blocks._conv(
-        y, shape, depthwise=True, window=blocks._sized(shape, 3, 3, (stride, stride), "same")
-    )
+    y = blocks._conv(y, shape, depthwise=True, window=blocks._sized(shape, 3, 3, (1, 1), "same"))
     return net.done((x,), (blocks._one_by_one(y, c),))
 
 
 @pytest.mark.parametrize("config", [*PRESETS.values(), ODD, WIDE, QUAD], ids=lambda c: c.name)
-@pytest.mark.parametrize("stride", [1, 2])
-def test_units_take_turns(config, stride):
+def test_units_take_turns(config):
     """Tile by tile: the array expands and projects while the depthwise unit gets on."""
-    graph = block_of_layers(28, 16, 32, stride=stride)
+    graph = block_of_layers(40, 8, 16)
     beside, behind = (compare(graph, config, 1, fuse=fuse) for fuse in (True, False))
     assert turns(behind) == 2
-    assert turns(beside) >= 4
+    assert turns(beside) >= 6
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
