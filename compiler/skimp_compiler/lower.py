@@ -51,6 +51,8 @@ class Lowering(DepthwiseLayers):
         self.layers: list[Layer] = []
         self.segments: list = []
         self._done: set[int] = set()
+        self._groups: list[list[Layer]] = []  # those side by side
+        self._group: list[Layer] | None = None  # the last of them, while it grows
 
     def run(self) -> None:
         """Lower every operator.
@@ -65,6 +67,8 @@ class Lowering(DepthwiseLayers):
             if op.index not in self._done:
                 self._lower(op)
         self._finish()
+        for group in self._groups:
+            self._explain(group)
         for index in self.graph.outputs:
             # Perhaps a view of something that was put on the chip.
             if self._describable(index):
@@ -74,7 +78,7 @@ class Lowering(DepthwiseLayers):
 
     def _in_group(self, op: Op) -> bool:
         """On the depthwise unit, or a convolution right before or behind: these go side by side."""
-        if not self._fuse_layers or not (op.kind == "conv" or self._on_unit(op)):
+        if not (op.kind == "conv" or self._on_unit(op)):
             return False
         before, behind = self._neighbours(op)
         return any(map(self._on_unit, (op, *before, *behind)))
@@ -109,6 +113,7 @@ class Lowering(DepthwiseLayers):
         """Emit what is left of the layers under way."""
         if self._schedule is not None:
             self._schedule.finish()
+        self._group = None
         self._release()
 
     def _make_room(self) -> bool:
@@ -148,7 +153,8 @@ class Lowering(DepthwiseLayers):
         if op.kind == "pad" and self._try_fold_pad(op):
             return
         lower = getattr(self, f"_lower_{op.kind}", None)
-        self._beside = self._in_group(op)
+        in_group = self._in_group(op)
+        self._beside = in_group and self._fuse_layers
         if not self._beside:
             self._finish()
         emitter = None
@@ -169,7 +175,14 @@ class Lowering(DepthwiseLayers):
                 if index >= 0:
                     self.host_tensor(index)
             return
+        if in_group and not self._beside:
+            reason += "; layer by layer, as asked for"
         layers = [self._note(op, unit, reason)]
+        if self._beside:
+            if self._group is None:
+                self._group = []
+                self._groups.append(self._group)
+            self._group.append(layers[0])
         if self._fused is not None:
             fused, self._fused = self._fused, None
             self._done.add(fused.index)
@@ -190,6 +203,33 @@ class Lowering(DepthwiseLayers):
         self._schedule.begin(work)
         if not self._beside:
             self._schedule.finish()
+
+    def _explain(self, group: list[Layer]) -> None:
+        """Let layers side by side say beside whom they go, and where their maps lie."""
+        if len(group) == 1:
+            return
+        # What a second stage makes is stored instead.
+        second = {one.fused_with: one.output for one in self.layers if one.unit == "post"}
+        for n, layer in enumerate(group):
+            beside = group[n - 1 if n else 1].name
+            where = self._map_reason(second.get(layer.layer_id, layer.output))
+            self.layers[layer.layer_id] = replace(
+                layer,
+                reason=f"{layer.reason}; tile by tile beside {beside}, {where}",
+                fused_with=group[0].layer_id if n else None,
+            )
+
+    def _map_reason(self, index: int) -> str:
+        """Where an activation lies, and why not on the chip."""
+        if self.places[index].on_chip:
+            return "its map stays on the chip"
+        if not self.config.act_bytes:
+            why = "there is no activation store"
+        elif self.layouts[index].root in self._in_dram:
+            why = "the host reads it"
+        else:
+            why = "the activation store has no room"
+        return f"its map lies in DRAM: {why}"
 
     def _record(self, layer: Layer) -> int:
         return self.records + RECORD_BYTES * layer.layer_id

@@ -147,7 +147,8 @@ class Layer:
     reason : str
         Why it runs there; one sentence for `skimp explain`.
     fused_with : int or None
-        Layer that does this one's work on the way.
+        Layer that does this one's work on the way out; or the first of the layers that this one
+        goes beside, tile by tile.
     """
 
     layer_id: int

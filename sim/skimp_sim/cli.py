@@ -77,17 +77,23 @@ _config_option = click.option(
     help="Configuration: a preset or a JSON file.",
 )  # fmt: skip
 
+_fuse_option = click.option(
+    "--no-fuse", "fuse", flag_value=False, default=True,
+    help="Layer by layer: depthwise layers wait for their neighbours.",
+)  # fmt: skip
+
 
 @main.command()
 @click.argument("model")
 @click.option("--input", "input_path", metavar="FILE", help="Picture, .npy or .bin.")
 @_config_option
+@_fuse_option
 @click.option("--engine", type=click.Choice(ENGINES), default="rtl", show_default=True)
 @click.option("--check", "checked", is_flag=True, help="Compare with golden model and LiteRT.")
 @click.option("--waves", metavar="FILE", help="Write FST waves (rtl; slow).")
 @click.option("--json", "json_path", metavar="FILE", help="Write the result as JSON.")
 @click.option("--report", "report_path", metavar="FILE.html", help="Write the result as a page.")
-def run(model, input_path, config, engine, checked, waves, json_path, report_path):
+def run(model, input_path, config, fuse, engine, checked, waves, json_path, report_path):
     """Compile and run MODEL (a .tflite file or a built-in network)."""
     console = _console()
     configuration = load_config(config)
@@ -104,8 +110,8 @@ def run(model, input_path, config, engine, checked, waves, json_path, report_pat
         f"{Path(input_path).name if input_path else 'seeded noise'}"
     )
     report = _run_with_progress(
-        console, graph, path, inputs, configuration, engine=engine, checked=checked, waves=waves,
-        names=model_labels(model, graph),
+        console, graph, path, inputs, configuration, engine=engine, checked=checked, fuse=fuse,
+        waves=waves, names=model_labels(model, graph),
     )  # fmt: skip
     _print_report(console, report)
     if json_path:
@@ -120,9 +126,10 @@ def run(model, input_path, config, engine, checked, waves, json_path, report_pat
 @main.command()
 @click.argument("model")
 @_config_option
+@_fuse_option
 @click.option("--json", "json_path", metavar="FILE", help="Write the result as JSON.")
 @click.option("--report", "report_path", metavar="FILE.html", help="Write the result as a page.")
-def perf(model, config, json_path, report_path):
+def perf(model, config, fuse, json_path, report_path):
     """Say what MODEL costs by the cycle model: no data, no RTL, in seconds."""
     console = _console()
     configuration = load_config(config)
@@ -133,7 +140,7 @@ def perf(model, config, json_path, report_path):
         f"{graph.name} on {configuration.name} ({configuration.macs_per_cycle} MAC/clock), "
         "cycle model"
     )
-    report = perf_report(graph, configuration)
+    report = perf_report(graph, configuration, fuse=fuse)
     _print_report(console, report)
     if json_path:
         write_text(json_path, json_text(report))
@@ -235,21 +242,23 @@ def _print_report(console: Console, report: Report) -> None:
 @main.command("compile")
 @click.argument("model")
 @_config_option
+@_fuse_option
 @click.option("-o", "--output", required=True, metavar="DIR", help="Folder for the files.")
-def compile_command(model, config, output):
+def compile_command(model, config, fuse, output):
     """Write MODEL's program, weight image, memory map and disassembly."""
     graph, _ = load_model(model)
-    for path in write_program(compile_graph(graph, load_config(config)), output):
+    for path in write_program(compile_graph(graph, load_config(config), fuse=fuse), output):
         click.echo(f"{path}  {path.stat().st_size:,} bytes")
 
 
 @main.command()
 @click.argument("model")
 @_config_option
-def explain(model, config):
+@_fuse_option
+def explain(model, config, fuse):
     """Say for every operator of MODEL where it runs, and why."""
     graph, _ = load_model(model)
-    program = compile_graph(graph, load_config(config))
+    program = compile_graph(graph, load_config(config), fuse=fuse)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("operator", "unit", "shape", "MACs", "why"):
         table.add_column(name, justify="right" if name == "MACs" else "left")

@@ -50,6 +50,7 @@ def run_model(
     *,
     engine: str,
     checked: bool,
+    fuse: bool = True,
     waves=None,
     names=None,
     on_start=None,
@@ -69,6 +70,8 @@ def run_model(
         One of ENGINES.
     checked : bool
         Compare every layer with the golden model and LiteRT's reference kernels.
+    fuse : bool
+        As `compile_graph` takes it.
     waves : path or None
     names : list of str or None
         Class names.
@@ -77,7 +80,7 @@ def run_model(
     on_layer, on_poll : callable or None
         Called with a finished layer_id; with the clocks so far.
     """
-    program = compile_graph(graph, config)
+    program = compile_graph(graph, config, fuse=fuse)
     golden = run_graph(graph, inputs) if checked or engine == "golden" else None
     if engine == "golden":
         start = time.perf_counter()

@@ -92,7 +92,7 @@ def fused(program) -> dict[str, str]:
     return {
         layer.name: names[layer.fused_with]
         for layer in program.layers
-        if layer.fused_with is not None
+        if layer.unit == "post" and layer.fused_with is not None
     }
 
 

@@ -1,6 +1,7 @@
 """The command line: what it promises, and one clear line for every bad input."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -181,11 +182,59 @@ def test_a_fused_layer_says_with_which(models, tmp_path):
         layers = json.loads(out.read_text())["layers"]
         names = [layer["name"] for layer in layers]
         for layer in layers:
-            if layer["fused_with"] is not None:
+            if layer["unit"] == "post" and layer["fused_with"] is not None:
                 host = layers[names.index(layer["fused_with"])]
                 assert (host["unit"], layer["unit"]) == ("array", "post")
         adds = [layer["fused_with"] for layer in layers if layer["op"] == "add"]
         assert len(adds) == 3 and None not in adds
+
+
+def test_layers_side_by_side_say_so(models, tmp_path):
+    """Each names the first of its group, and where its map lies; alone they are layer by layer."""
+    out = tmp_path / "out.json"
+    path = models / "mobilenetv2_160_035_int8.tflite"
+    clocks = {}
+    for options in ((), ("--no-fuse",)):
+        result = skimp("perf", path, *options, "--json", out)
+        assert result.exit_code == 0, result.output
+        report = json.loads(out.read_text())
+        layers = {layer["name"]: layer for layer in report["layers"]}
+        clocks[options] = report["total"]["cycles"]
+        assert clocks[options] == sum(layer["cycles"] for layer in layers.values())
+        depthwise = [layer for layer in layers.values() if layer["op"] == "depthwise"]
+        assert len(depthwise) > 10
+        for layer in layers.values():
+            if layer["unit"] not in ("array", "depthwise"):
+                continue
+            beside = re.search("tile by tile beside (.*), its map (.*)", layer["reason"])
+            if layer["fused_with"] is not None:
+                assert beside and not options
+                first = layers[layer["fused_with"]]
+                assert first["fused_with"] is None and "tile by tile" in first["reason"]
+            if beside:
+                assert beside[1] in layers
+                assert re.match("stays on the chip|lies in DRAM: ", beside[2])
+        for layer in depthwise:
+            if options:
+                assert layer["reason"].endswith("layer by layer, as asked for")
+            else:
+                assert layer["fused_with"] is not None
+        told = skimp("explain", path, *options)
+        assert told.exit_code == 0
+        assert ("tile by tile" in told.output) == (not options)
+    assert clocks[()] < clocks["--no-fuse",]
+
+
+def test_no_fuse_for_run_and_compile(models, tmp_path):
+    path = models / "kws_ref_model.tflite"
+    programs = []
+    for options in ((), ("--no-fuse",)):
+        result = skimp("run", path, "--engine", "functional", "--check", *options)
+        assert result.exit_code == 0, result.output
+        result = skimp("compile", path, *options, "-o", tmp_path)
+        assert result.exit_code == 0, result.output
+        programs.append((tmp_path / "program.asm").read_text())
+    assert programs[0] != programs[1]
 
 
 @pytest.mark.verilog

@@ -9,15 +9,17 @@ from skimp_sim.report import LayerRow, Report
 __all__ = ["perf_report"]
 
 
-def perf_report(graph: Graph, config: Config) -> Report:
+def perf_report(graph: Graph, config: Config, *, fuse: bool = True) -> Report:
     """Return what the cycle model says about a network; no values, so no answer.
 
     Parameters
     ----------
     graph : Graph
     config : Config
+    fuse : bool
+        As `compile_graph` takes it.
     """
-    program = compile_graph(graph, config)
+    program = compile_graph(graph, config, fuse=fuse)
     result = run_perf(program)
     rows = [
         LayerRow(
