@@ -19,15 +19,6 @@ _RUNS = 4
 _PENDING = 2
 
 
-class _Run(enum.Enum, shape=2):
-    """Part of a row: all of it padding, padding before, data, padding behind."""
-
-    WHOLE = 0
-    LEFT = 1
-    DATA = 2
-    RIGHT = 3
-
-
 class _Rows(enum.Enum, shape=2):
     """Part of a block: rows of padding above, rows with data, rows of padding below."""
 
@@ -46,8 +37,9 @@ class LoadWriter(wiring.Component):
     Members
     -------
     command : In(stream)
-    level : In, words : In(word_bits).array(load_words), take_en : Out(1), take : Out
-        Words from the queue: how many there are, the oldest ones, how many are taken.
+    level : In, lead : Out, words : In(word_bits).array(load_words), take_en : Out(1), take : Out
+        Words from the queue: how many there are; the oldest ones, behind `lead` words that mean
+        nothing; how many are taken.
     post : Out(MASK_BITS)
         Semaphores of a command whose last word is being written.
     glb_w_count, glb_w_row, glb_w_bank, glb_w_data : Out
@@ -60,9 +52,9 @@ class LoadWriter(wiring.Component):
 
     Notes
     -----
-    *Throughput*: up to load_words words of a row a clock, padding and data apart; 3 clocks
-    between commands. With stride_w = 2 an even number of words from an even column on, one
-    less from an odd one (the phases lie half of the banks apart); one word with larger strides.
+    *Throughput*: up to load_words words of a row a clock, padding and data together; 3 clocks
+    between commands. With stride_w = 2 an even number of words (the phases lie half of the banks
+    apart); one word with larger strides.
     """
 
     def __init__(self, config: Config, *, fifo_words: int):
@@ -73,6 +65,7 @@ class LoadWriter(wiring.Component):
             {
                 "command": In(stream.Signature(COMMAND_BITS)),
                 "level": In(range(fifo_words + 1)),
+                "lead": Out(range(words + 1)),
                 "words": In(config.word_bits).array(words),
                 "take_en": Out(1),
                 "take": Out(range(words + 1)),
@@ -105,21 +98,22 @@ class LoadWriter(wiring.Component):
     def _step_layout(self):
         """What is written in a clock.
 
-        take: words of the row; count, count2: words to write, here and in the other phase; swap: the
-        next step begins in the other phase; wrap: the next column is in phase 0; first: begins a
-        row at `row`, whose second column lies at `row2`; final: ends the command.
+        lead: words of padding before data; end: words in front of padding behind data; take: words
+        between the two; count, count2: words to write, here and in the other phase; wrap: the next
+        column is in phase 0; first: begins a row at `row`, whose second column lies at `row2`;
+        final: ends the command.
         """
         words = range(self._config.load_words + 1)
         return data.StructLayout(
             {
-                "take": words, "count": words, "count2": words,
-                "swap": 1, "wrap": 1, "is_data": 1, "first": 1, "final": 1,
+                "lead": words, "end": words, "take": words, "count": words, "count2": words,
+                "wrap": 1, "first": 1, "final": 1,
                 "row": GlbAddress, "row2": GlbAddress, "blocks": self._config.ofmap_blocks,
             }
         )  # fmt: skip
 
     def _plan(self, m, step, valid, go):
-        """Walk over blocks, rows, runs; a step is planned while the one before it is written."""
+        """Walk over blocks, rows, steps; a step is planned while the one before it is written."""
         cfg = self._config
         lanes = cfg.load_words
         even = max(1, lanes - lanes % 2)
@@ -130,22 +124,18 @@ class LoadWriter(wiring.Component):
 
         # A residual is a row of words for each block, without padding.
         self._is_residual = is_residual = Signal()
-        cols, rows, total_cols = Signal(16), Signal(16), Signal(17)
-        has_left, has_data, has_right = (
-            Signal(name=name) for name in ("has_left", "has_data", "has_right")
-        )
+        rows, data_end, total_cols = Signal(16), Signal(17), Signal(17)
         has_top, has_rows, has_bottom = (
             Signal(name=name) for name in ("has_top", "has_rows", "has_bottom")
         )
         strided, halve, pairs = (Signal(name=name) for name in ("strided", "halve", "pairs"))
-        self._strided, self._pairs, self._halve = strided, pairs, halve
 
-        # `left` counts down the words of the present run.
-        run, part = Signal(_Run), Signal(_Rows)
-        left, rows_left, blocks_left = (
-            Signal(n, name=name)
-            for n, name in ((17, "left"), (16, "rows_left"), (16, "blocks_left"))
+        # Words of the row up to the end of padding before data, of data, and of all.
+        lead_left, end_left, left = (
+            Signal(n, name=name) for n, name in ((8, "lead_left"), (17, "end_left"), (17, "left"))
         )
+        part = Signal(_Rows)
+        rows_left, blocks_left = (Signal(16, name=name) for name in ("rows_left", "blocks_left"))
         last_of_part, last_block = (Signal(name=name) for name in ("last_of_part", "last_block"))
         one_row = Signal(3)  # a part has one row, by part
         # Phases until the next one is phase 0.
@@ -156,51 +146,40 @@ class LoadWriter(wiring.Component):
         # One hot: the block of a residual, the part of the depthwise unit's words.
         blocks = Signal(cfg.ofmap_blocks)
 
-        most, count, kept = (Signal(range(lanes + 1), name=n) for n in ("most", "count", "kept"))
-        last, row_end = (Signal(name=name) for name in ("last", "row_end"))
+        most, lead, end, count, kept = (
+            Signal(range(lanes + 1), name=n) for n in ("most", "lead", "end", "count", "kept")
+        )
         few = len(most)
-        low = Signal()
-
-        def words_at_once(limit):
-            m.d.comb += [most.eq(limit), low.eq(at_most(left[:few], limit))]
-
-        with m.If(strided):
-            words_at_once(1)
-        with m.Elif(pairs & ~phase_w[0]):
-            words_at_once(max(1, even - 1))
-        with m.Elif(pairs | halve):
-            words_at_once(even)
-        with m.Else():
-            words_at_once(lanes)
+        every_second = Signal()  # every second word goes to the first run
+        self._strided, self._every_second = strided, every_second
         m.d.comb += [
-            last.eq((left[few:] == 0) & low),
-            count.eq(Mux(last, left[:few], most)),
-            kept.eq(count),
+            every_second.eq(pairs | halve),
+            most.eq(Mux(strided, 1, Mux(every_second, even, lanes))),
         ]
+
+        def in_step(counter, words):
+            """Set `words` to those of a counter in this step; return whether they are all."""
+            low, last = (Signal(name=f"{words.name}_{name}") for name in ("low", "last"))
+            by_limit = [at_most(counter[:few], limit) for limit in (1, even, lanes)]
+            m.d.comb += [
+                low.eq(Mux(strided, by_limit[0], Mux(every_second, *by_limit[1:]))),
+                last.eq((counter[few:] == 0) & low),
+                words.eq(Mux(last, counter[:few], most)),
+            ]
+            return last
+
+        lead_last, end_last = in_step(lead_left, lead), in_step(end_left, end)
+        row_end = in_step(left, count)
+        m.d.comb += kept.eq(count)
         with m.If(halve):
             m.d.comb += kept.eq((count + 1) >> 1 if lanes > 1 else ~odd)
 
-        # Runs of a row.
-        m.d.comb += row_end.eq(
-            last
-            & (
-                (run == _Run.WHOLE)
-                | (run == _Run.RIGHT)
-                | ((run == _Run.DATA) & ~has_right)
-                | ((run == _Run.LEFT) & ~has_data & ~has_right)
-            )
-        )
-
         def begin_row(data_row):
-            """Set up the first run of a row."""
-            with m.If(~data_row):
-                m.d.sync += [left.eq(total_cols), run.eq(_Run.WHOLE)]
-            with m.Elif(has_left):
-                m.d.sync += [left.eq(ifmap.pad_left), run.eq(_Run.LEFT)]
-            with m.Elif(has_data):
-                m.d.sync += [left.eq(cols), run.eq(_Run.DATA)]
-            with m.Else():
-                m.d.sync += [left.eq(ifmap.pad_right), run.eq(_Run.RIGHT)]
+            m.d.sync += [
+                lead_left.eq(Mux(data_row & ~is_residual, ifmap.pad_left, 0)),
+                end_left.eq(Mux(data_row, data_end, 0)),
+                left.eq(total_cols),
+            ]
 
         # Rows of a block.
         last_part = Signal()
@@ -253,13 +232,22 @@ class LoadWriter(wiring.Component):
                     m.d.sync += [
                         command.eq(self.command.payload),
                         is_residual.eq(a_residual),
-                        cols.eq(Mux(a_residual, incoming_residual.num_pixels, incoming.num_cols)),
                         rows.eq(Mux(a_residual, 1, incoming.num_rows)),
                         blocks_left.eq(Mux(a_residual, incoming.dma_blocks, incoming.num_blocks)),
-                        total_cols.eq(incoming.pad_left + incoming.num_cols + incoming.pad_right),
-                        has_left.eq(~a_residual & (incoming.pad_left != 0)),
-                        has_data.eq(a_residual | (incoming.num_cols != 0)),
-                        has_right.eq(~a_residual & (incoming.pad_right != 0)),
+                        data_end.eq(
+                            Mux(
+                                a_residual,
+                                incoming_residual.num_pixels,
+                                incoming.pad_left + incoming.num_cols,
+                            )
+                        ),
+                        total_cols.eq(
+                            Mux(
+                                a_residual,
+                                incoming_residual.num_pixels,
+                                incoming.pad_left + incoming.num_cols + incoming.pad_right,
+                            )
+                        ),
                         has_top.eq(~a_residual & (incoming.pad_top != 0)),
                         has_rows.eq(a_residual | (incoming.num_rows != 0)),
                         has_bottom.eq(~a_residual & (incoming.pad_bottom != 0)),
@@ -296,12 +284,12 @@ class LoadWriter(wiring.Component):
                 with m.If(~valid | go):
                     m.d.sync += [
                         valid.eq(1),
-                        step.take.eq(count),
+                        step.lead.eq(lead),
+                        step.end.eq(end),
+                        step.take.eq(end - lead),
                         step.count.eq(Mux(pairs, (count + 1) >> 1, kept)),
                         step.count2.eq(Mux(pairs, count >> 1, 0)),
-                        step.swap.eq(pairs & count[0]),
                         step.wrap.eq(wrap_w),
-                        step.is_data.eq(run == _Run.DATA),
                         step.first.eq(first),
                         step.final.eq(row_end & block_end & last_block),
                         step.row.eq(row),
@@ -309,21 +297,12 @@ class LoadWriter(wiring.Component):
                         step.blocks.eq(blocks),
                         first.eq(row_end),
                     ]
-                    with m.If(~last):
-                        m.d.sync += left.eq(left - most)
-                    with m.Elif((run == _Run.LEFT) & has_data):
-                        m.d.sync += [left.eq(cols), run.eq(_Run.DATA)]
-                    with m.Else():
-                        m.d.sync += [left.eq(ifmap.pad_right), run.eq(_Run.RIGHT)]
                     with m.If(~row_end):
                         m.d.sync += [
-                            phase_w.eq(
-                                Mux(
-                                    pairs,
-                                    phase_w ^ count[0],
-                                    Mux(wrap_w, ifmap.stride_w, phase_w) - 1,
-                                )
-                            ),
+                            lead_left.eq(Mux(lead_last, 0, lead_left - most)),
+                            end_left.eq(Mux(end_last, 0, end_left - most)),
+                            left.eq(left - most),
+                            phase_w.eq(Mux(wrap_w, ifmap.stride_w, phase_w) - 1),
                             odd.eq(~odd),
                         ]
                     with m.Else():
@@ -357,7 +336,7 @@ class LoadWriter(wiring.Component):
         lanes = cfg.load_words
         ifmap = view(self._fields, Opcode.LOAD_IFMAP)
         residual = view(self._fields, Opcode.LOAD_RESIDUAL)
-        is_residual, strided, pairs = self._is_residual, self._strided, self._pairs
+        is_residual, strided, every_second = self._is_residual, self._strided, self._every_second
         few = len(step.take)
         there = Signal()
         m.d.comb += [
@@ -367,13 +346,13 @@ class LoadWriter(wiring.Component):
                     self.level[:few], 1
                 )
             ),
-            go.eq(valid & (~step.is_data | there)),
-            self.take_en.eq(valid & step.is_data & there),
+            go.eq(valid & there),
+            self.take_en.eq(go),
             self.take.eq(step.take),
+            self.lead.eq(step.lead),
         ]
 
-        # Where the next column and the one behind it go. With two phases, they swap places where a
-        # step ends between the two.
+        # Where the next column and the one behind it go.
         addr, addr2 = (Signal(GlbAddress, reset_less=True, name=name) for name in ("addr", "addr2"))
         here, here2 = (Signal(GlbAddress, name=name) for name in ("here", "here2"))
         step_col = Signal(GlbAddress)
@@ -383,31 +362,15 @@ class LoadWriter(wiring.Component):
             step_col.eq(Mux(step.wrap, ifmap.inc_col_wrap, ifmap.inc_col)),
         ]
 
-        def words(name, count):
-            """As an offset between addresses."""
-            offset = Signal(GlbAddress, name=name)
-            with m.Switch(count):
-                for n in range(lanes + 1):
-                    with m.Case(n):
-                        m.d.comb += [
-                            offset.row.eq(n // cfg.pixels),
-                            offset.bank.eq(n % cfg.pixels),
-                        ]
-            return offset
-
-        # With two phases, count2 words go on from here, or count from the other place.
-        onward = words("onward", Mux(pairs, step.count2, step.count))
-        onward2 = words("onward2", step.count)
-        start, start2, offset = (
-            Signal(GlbAddress, name=name) for name in ("start", "start2", "offset")
-        )
-        m.d.comb += [
-            start.eq(Mux(step.swap, here2, here)),
-            start2.eq(Mux(step.swap, here, here2)),
-            offset.eq(Mux(strided, step_col, onward)),
-        ]
-        next_addr = glb_add(m, "next_addr", start, offset, num_banks=cfg.pixels)
-        next_addr2 = glb_add(m, "next_addr2", start2, onward2, num_banks=cfg.pixels)
+        # As an offset between addresses; with two phases, count words in either (but at the end).
+        onward, offset = (Signal(GlbAddress, name=name) for name in ("onward", "offset"))
+        with m.Switch(step.count):
+            for n in range(lanes + 1):
+                with m.Case(n):
+                    m.d.comb += [onward.row.eq(n // cfg.pixels), onward.bank.eq(n % cfg.pixels)]
+        m.d.comb += offset.eq(Mux(strided, step_col, onward))
+        next_addr = glb_add(m, "next_addr", here, offset, num_banks=cfg.pixels)
+        next_addr2 = glb_add(m, "next_addr2", here2, onward, num_banks=cfg.pixels)
         pixel, next_pixel = Signal(16, reset_less=True), Signal(16)
         m.d.comb += next_pixel.eq(Mux(step.first, residual.pixel_base, pixel))
         m.d.sync += [
@@ -438,14 +401,20 @@ class LoadWriter(wiring.Component):
 
         # Both buffers get the same data.
         fill = ifmap.fill.as_unsigned().replicate(cfg.in_channels)
+        is_data = Signal(lanes)
+        m.d.comb += is_data.eq(
+            Cat(at_most(step.lead, n) & ~at_most(step.end, n) for n in range(lanes))
+        )
         for n in range(lanes):
-            word = self.words[n]
+            word, real = self.words[n], is_data[n]
             if lanes > 1 and 2 * n < lanes:
-                word = Mux(self._halve | pairs, self.words[2 * n], word)
-            m.d.sync += self.glb_w_data[n].eq(Mux(step.is_data, word, fill))
+                word = Mux(every_second, self.words[2 * n], word)
+                real = Mux(every_second, is_data[2 * n], real)
+            m.d.sync += self.glb_w_data[n].eq(Mux(real, word, fill))
             m.d.comb += self.res_w_data[n].eq(self.glb_w_data[n])
         for n in range(lanes // 2):
-            m.d.sync += self.glb_w2_data[n].eq(Mux(step.is_data, self.words[2 * n + 1], fill))
+            real = is_data[2 * n + 1]
+            m.d.sync += self.glb_w2_data[n].eq(Mux(real, self.words[2 * n + 1], fill))
 
 
 class LoadUnit(wiring.Component):
@@ -541,6 +510,7 @@ class LoadUnit(wiring.Component):
             writer.level.eq(fifo.level),
             fifo.r_en.eq(writer.take_en),
             fifo.r_count.eq(writer.take),
+            fifo.r_lead.eq(writer.lead),
         ]
         with m.If(take & valid):
             m.d.sync += [inside.eq(~last), inside_last.eq(left == 2), beats_left.eq(left - 1)]

@@ -48,8 +48,10 @@ class WordFifo(wiring.Component):
         Words taken in this clock, at most `level`.
     level : Out
         Words that can be taken.
+    r_lead : In
+        Words in front of the oldest one in `r_data`; they cost nothing, as the words are turned.
     r_data : Out(word_bits).array(load_words)
-        The oldest words; those beyond `level` mean nothing.
+        The oldest words; those before them and beyond `level` mean nothing.
 
     Notes
     -----
@@ -72,6 +74,7 @@ class WordFifo(wiring.Component):
                 "r_en": In(1),
                 "r_count": In(range(config.load_words + 1)),
                 "level": Out(range(self._capacity + 1)),
+                "r_lead": In(range(config.load_words + 1)),
                 "r_data": Out(config.word_bits).array(config.load_words),
             }
         )
@@ -121,6 +124,7 @@ class WordFifo(wiring.Component):
                 ram.r_addr.eq(Mux(at_most(r_bank, b), r_ptr, r_ahead) >> shift if shift else r_ptr),
             ]
             words.append(ram.r_data)
-        for ours, word in zip(self.r_data, _turn(m, "popped", words, r_bank)):
+        turn = (r_bank - self.r_lead)[:shift]
+        for ours, word in zip(self.r_data, _turn(m, "popped", words, turn)):
             m.d.comb += ours.eq(word)
         return m

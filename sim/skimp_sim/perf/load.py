@@ -29,38 +29,30 @@ def writer_runs(config: Config, command) -> list[tuple[int, int, int]]:
     else:
         most = 1 if command.stride_w != 1 else lanes
 
-    def head(column: int) -> int:
-        """Words of the first clock of a run that begins in a column, where it is shorter."""
-        return max(1, even - 1) if pairs and column % 2 else 0
-
-    def clocks(column: int, count: int) -> int:
-        """Clocks of a run of `count` words."""
-        first = min(head(column), count)
-        return (first > 0) + -(-(count - first) // most)
-
     left, cols, rows = command.pad_left, command.num_cols, command.num_rows
-    total = left + cols + command.pad_right
-    before, behind = clocks(0, left), clocks(left + cols, command.pad_right)
-    whole = clocks(0, total)
-    first = min(head(left), cols)
+    clocks = -(-(left + cols + command.pad_right) // most)
+    # Clocks of padding alone, words that share a clock with padding before them, the rest.
+    before, lead = divmod(left, most)
+    head = min(most - lead, cols) if lead else 0
+    rest = cols - head
+    row = [(words, longest) for words, longest in ((head, head), (rest, most)) if words]
+    behind = clocks - before - (head > 0) - -(-rest // most)
     runs = []
     padding = 0
     for _ in range(command.num_blocks):
-        padding += command.pad_top * whole
-        if cols and before + behind == 0 and cols % most == 0:
+        padding += command.pad_top * clocks
+        if rows and cols and clocks * most == cols:
             # Rows without padding between them whose words fill every clock are one run.
-            if rows:
-                runs.append((padding, rows * cols, most))
-                padding = 0
+            runs.append((padding, rows * cols, most))
+            padding = 0
         else:
             for _ in range(rows):
                 padding += before
-                for words, longest in ((first, max(1, first)), (cols - first, most)):
-                    if words:
-                        runs.append((padding, words, longest))
-                        padding = 0
+                for words, longest in row:
+                    runs.append((padding, words, longest))
+                    padding = 0
                 padding += behind
-        padding += command.pad_bottom * whole
+        padding += command.pad_bottom * clocks
     if padding:
         runs.append((padding, 0, most))
     return runs

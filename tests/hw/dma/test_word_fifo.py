@@ -20,7 +20,7 @@ BACKENDS = ["pysim", pytest.param("verilator", marks=pytest.mark.verilog)]
 @pytest.mark.parametrize("num_beats", [2, 16])
 @pytest.mark.parametrize("config", [ODD, EVEN, QUAD, SPREAD], ids=lambda c: c.name)
 def test_words_in_order(config, num_beats, backend):
-    """Level, room and every word that can be taken, in every clock.
+    """Level, room and every word that can be taken, behind any lead, in every clock.
 
     The load swings: mostly pushes until it is full, mostly pops until it is empty.
     """
@@ -29,7 +29,7 @@ def test_words_in_order(config, num_beats, backend):
     rng = random.Random(seed)
     capacity = num_beats * lanes
     queue = []
-    vectors, expected = [], []
+    vectors, expected, leads = [], [], []
     levels = set()
     filling = True
     for _ in range(1500):
@@ -46,17 +46,19 @@ def test_words_in_order(config, num_beats, backend):
         queue = queue[taken:] + words[first : first + count]
         data = sum(word << bits * n for n, word in enumerate(words))
         pop = dict(r_en=1, r_count=taken) if taken else dict(r_en=0, r_count=rng.randint(0, most))
+        leads.append(rng.randint(0, most) if rng.random() < 0.5 else 0)
+        pop["r_lead"] = leads[-1]
         vectors.append(dict(w_first=first, w_count=count, w_data=data, **pop))
     assert levels >= {0, capacity, capacity - 1}
     outputs = ["level", "room_words", *(f"r_data__{n}" for n in range(most))]
     dut = WordFifo(config, num_beats=num_beats)
     results = run_vectors(dut, vectors, outputs, backend=backend)
-    for clock, (held, got) in enumerate(zip(expected, results, strict=True)):
+    for clock, (held, lead, got) in enumerate(zip(expected, leads, results, strict=True)):
         where = f"seed {seed} clock {clock}"
         assert got["level"] == len(held), where
         assert got["room_words"] == capacity - len(held), where
-        for n, word in enumerate(held[:most]):
-            assert got[f"r_data__{n}"] == word, f"{where} word {n}"
+        for n, word in enumerate(held[: most - lead]):
+            assert got[f"r_data__{lead + n}"] == word, f"{where} word {n}"
 
 
 @pytest.mark.parametrize("num_beats", [0, 1, 6])
