@@ -15,11 +15,11 @@ ODD = dataclasses.replace(
 """Lanes that divide nothing, buffers that hold next to nothing, one product per multiplier."""
 
 WIDE = dataclasses.replace(
-    PRESETS["zcu104"], name="wide", pixels=2, out_channels=16, psum_depth=8, wgt_depth=64,
+    PRESETS["zcu104"], name="wide", pixels=2, out_channels=16, psum_depth=8, wgt_depth=64, wgt_slices=2,
     dw_wgt_depth=64, dw_ifmap_depth=64, dw_psum_depth=8, ifmap_depth=128, ofmap_depth=32, param_depth=4, burst_beats=16, bus_words=2,
     drain_pixels=2, act_depth=256, reads_outstanding=4,
 )  # fmt: skip
-"""Two chains a pixel, a 256-bit bus, an activation store."""
+"""Two chains a pixel, weights for two slices a clock, a 256-bit bus, an activation store."""
 
 QUAD = dataclasses.replace(
     PRESETS["small"], name="quad", pixels=5, out_channels=32, psum_depth=8, wgt_depth=40,

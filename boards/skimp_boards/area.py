@@ -11,6 +11,7 @@ from pathlib import Path
 
 from skimp.config import CHAIN, Config
 from skimp.isa import TABLE_ENTRIES
+from skimp.pe.wgt_spad import DEEP_WORDS
 
 __all__ = ["COEFFICIENTS", "KEYS", "block_counts", "estimate", "fixed_area", "memories", "terms"]
 
@@ -72,10 +73,10 @@ def memories(config: Config) -> dict[str, tuple]:
     pixel_ram = ("auto", cfg.chip_words * cfg.ofmap_blocks, cfg.word_bits)
     found = {
         "wgt_spad": (
-            cfg.deep_ram_style if cfg.wgt_depth * CHAIN >= _URAM_DEPTH else "auto",
-            1,
+            cfg.deep_ram_style if cfg.wgt_depth * cfg.min_pass_cycles >= DEEP_WORDS else "auto",
+            cfg.wgt_slices,
             8 * cfg.wgt_slice_bytes,
-            CHAIN * cfg.wgt_depth,
+            cfg.min_pass_cycles * cfg.wgt_depth,
         ),
         "dw_wgt_spad": ("auto", 1, cfg.bus_bits, -(-cfg.dw_wgt_depth // cfg.bus_words)),
         "ifmap_glb": ("auto", cfg.pixels, cfg.word_bits, cfg.ifmap_depth),
@@ -164,7 +165,7 @@ def terms(config: Config) -> dict[str, tuple[float, ...]]:
     word, bus, chip = c.word_bits, c.bus_bits, c.chip_bits
     banks, load, steps = c.chip_words, c.load_words, c.drain_pixels
     rows = math.ceil(c.act_depth / _URAM_DEPTH) if c.act_depth else 0
-    spad_rows = math.ceil(CHAIN * c.wgt_depth / _URAM_DEPTH)
+    spad_rows = math.ceil(c.min_pass_cycles * c.wgt_depth / _URAM_DEPTH)
     return {
         "pe_chain": (1,),
         "pe_array": (pixels * ins, pixels * outs * (ins // CHAIN - 1)),

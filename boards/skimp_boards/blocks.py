@@ -23,10 +23,10 @@ from skimp.feed.ifmap_feed import IfmapFeed
 from skimp.feed.ifmap_glb import IfmapGlb
 from skimp.mem.act_store import ActStore
 from skimp.mem.pixel_ram import PixelRam
-from skimp.mem.ram import Ram1R1W
 from skimp.pe.array import PeArray
 from skimp.pe.chain import PeChain, PlainChain
 from skimp.pe.psum_spad import PsumSpad
+from skimp.pe.wgt_spad import WgtSpad
 from skimp.post.add_tables import AddTables
 from skimp.post.drain import DrainUnit
 from skimp.post.params import ParamSets
@@ -59,15 +59,6 @@ class Block:
     count: int = 1
     without: tuple[str, ...] = ()
     urams: bool = True
-
-
-def _wgt_spad(config: Config) -> Ram1R1W:
-    return Ram1R1W(
-        width=8 * config.wgt_slice_bytes,
-        depth=CHAIN * config.wgt_depth,
-        granularity=config.bus_bits,
-        ram_style=config.deep_ram_style if config.wgt_depth * CHAIN >= 4096 else None,
-    )
 
 
 def _drain(config: Config) -> DrainUnit:
@@ -131,10 +122,14 @@ def blocks(config: Config) -> list[Block]:
     chain_name = "skimp_pe_chain" if cfg.packed else "skimp_plain_chain"
     num_chains = cfg.pixels * (cfg.in_channels // CHAIN) * cfg.out_channels // 2
     found = [
-        Block(name="pe_chain", make=chain, count=num_chains),
+        Block(
+            name="pe_chain",
+            make=lambda: chain(wgt_slices=cfg.wgt_slices),
+            count=num_chains,
+        ),
         Block(name="pe_array", make=lambda: PeArray(cfg), without=(chain_name,)),
         Block(name="psum_spad", make=lambda: PsumSpad(cfg), count=cfg.pixels),
-        Block(name="wgt_spad", make=lambda: _wgt_spad(cfg)),
+        Block(name="wgt_spad", make=lambda: WgtSpad(cfg)),
         Block(name="ifmap_glb", make=lambda: IfmapGlb(cfg, depth=cfg.ifmap_depth)),
         Block(name="ifmap_feed", make=lambda: IfmapFeed(cfg, channels=cfg.in_channels)),
         Block(name="array_control", make=lambda: _array_control(cfg)),

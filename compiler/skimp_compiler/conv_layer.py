@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from skimp.config import CHAIN, Config
+from skimp.config import Config
 from skimp.isa import LoadTarget, Opcode, Unit
 from skimp_compiler.conv_tiling import (
     ConvSpec,
@@ -125,7 +125,7 @@ class ConvLayer:
 
     def _task(self, psum_tile, k: int, *, needs, room, load_cycles=0) -> Task:
         _, _, rows, cols = psum_tile
-        groups = max(_ceil(rows * cols, self.config.pixels), CHAIN)
+        groups = max(_ceil(rows * cols, self.config.pixels), self.config.min_pass_cycles)
         return Task(
             cycles=self.per_k * groups,
             load_cycles=load_cycles,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from skimp.config import CHAIN, Config
+from skimp.config import Config
 from skimp.isa import CHIP_BASE
 from skimp_compiler.drain_store import Requant, SecondStage
 from skimp_compiler.geometry import DoesNotFit, TileGeometry, Window
@@ -336,7 +336,7 @@ def _cost(spec: ConvSpec, config: Config, tiling: ConvTiling) -> float:
             for psum_rows, n in _parts(rows, tiling.psum_rows).items():
                 for psum_cols, k in _parts(cols, tiling.psum_cols).items():
                     pixels = psum_rows * psum_cols
-                    groups = max(_ceil(pixels, config.pixels), CHAIN)
+                    groups = max(_ceil(pixels, config.pixels), config.min_pass_cycles)
                     one = per_k * groups + commands * COMMAND_CYCLES
                     out = _ceil(pixels, step) + 1
                     compute += count * n * k * one

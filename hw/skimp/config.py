@@ -43,6 +43,8 @@ class Config:
         the two.
     wgt_depth : int
         Weight blocks (in_channels x out_channels bytes each) in the weight scratchpad.
+    wgt_slices : int
+        Slice positions of all chains that take their next weights in a clock, 1 or 2.
     dw_wgt_depth : int
         Words (out_channels bytes) of the depthwise weight scratchpad.
     dw_ifmap_depth : int
@@ -103,6 +105,7 @@ class Config:
     drain_pixels: int = 1
     drain_slices: int = 0
     psum_slots: int = 2
+    wgt_slices: int = 1
     act_words: int = 0
     act_depth: int = 0
     dw_ifmap_depth: int = 512
@@ -142,6 +145,7 @@ class Config:
         )
         need(8 <= self.psum_depth <= 256, "psum_depth", "8 to 256")
         need(2 <= self.psum_slots <= 4, "psum_slots", "2 to 4")
+        need(self.wgt_slices <= 2, "wgt_slices", "1 or 2")
         need(8 <= self.dw_psum_depth <= 256, "dw_psum_depth", "8 to 256")
         need(2 <= self.dw_psum_slots <= 4, "dw_psum_slots", "2 to 4")
         need(self.dw_rows <= 2, "dw_rows", "1 or 2")
@@ -300,6 +304,11 @@ class Config:
     def wgt_slice_bytes(self) -> int:
         """Weights that one slice position of all chains takes from a block."""
         return self.in_channels * self.out_channels // CHAIN
+
+    @property
+    def min_pass_cycles(self) -> int:
+        """Clocks in which a weight block enters the chains: no pass of the array is shorter."""
+        return CHAIN // self.wgt_slices
 
     @property
     def wgt_block_bytes(self) -> int:

@@ -59,6 +59,7 @@ PRESETS = {
             burst_beats=16,
             reads_outstanding=8,
             wgt_depth=512,
+            wgt_slices=2,
             dw_wgt_depth=512,
             dw_ifmap_depth=512,
             dw_rows=2,

@@ -8,7 +8,7 @@ from netlib import Net, conv_net, random_inputs
 from randomconfig import random_config
 from testconfigs import ODD, WIDE
 
-from skimp.config import CHAIN, Config
+from skimp.config import Config
 from skimp.configs import PRESETS
 from skimp.isa import CHIP_BASE, LoadTarget, Opcode, Rounding
 from skimp_compiler import conv_tiling
@@ -153,7 +153,7 @@ def counted(emitter: Emitter, config: Config, *, second: bool) -> dict:
     weights = [f for f in fields_of(emitter, Opcode.LOAD_LINEAR) if f["target"] == LoadTarget.WGT]
     return {
         "array": sum(
-            f["num_c"] * f["num_r"] * f["num_s"] * max(CHAIN, f["num_groups"])
+            f["num_c"] * f["num_r"] * f["num_s"] * max(config.min_pass_cycles, f["num_groups"])
             for f in fields_of(emitter, Opcode.CONV)
         ),
         "drain": sum(-(-f["num_pixels"] // step) for f in fields_of(emitter, Opcode.DRAIN)),

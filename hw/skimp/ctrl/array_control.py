@@ -5,17 +5,14 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import Out
 from amaranth.utils import ceil_log2
 
-from skimp.config import CHAIN, Config
+from skimp.config import Config
 from skimp.ctrl.command_walk import CommandWalk, connect_walk
 from skimp.ctrl.decode import view
 from skimp.ctrl.unit_ports import read_ports, unit_ports
 from skimp.feed.countdown import countdown
 from skimp.isa import Opcode
 
-__all__ = ["MIN_PASS", "ArrayControl", "ArrayIssue"]
-
-MIN_PASS = CHAIN
-"""Shortest pass in clocks: the next weights enter a chain slice by slice, one a clock."""
+__all__ = ["ArrayControl", "ArrayIssue"]
 
 
 def ArrayIssue(config: Config):
@@ -24,7 +21,7 @@ def ArrayIssue(config: Config):
     valid : the array takes the operands of this clock
     first, last : first and last product of a psum
     swap : the prefetched weights become the working ones
-    wgt_read : from this record on, a clock a slice, the next block enters the prefetch registers
+    wgt_read : from this record on, a clock a word, the next block enters the prefetch registers
     group : psum entry; slot : psum slot
     """
     return data.StructLayout(
@@ -73,8 +70,8 @@ class ArrayControl(wiring.Component):
     Notes
     -----
     *Latency*: row and bank are registered once behind the counters; `issue` is in step with them.
-    *Throughput*: a group a clock; a pass takes max(num_groups, MIN_PASS) clocks; one clock between
-    two commands, if the second came `prepare_cycles` clocks before the first one ended.
+    *Throughput*: a group a clock; a pass takes max(num_groups, min_pass_cycles) clocks; one clock
+    between two commands, if the second came `prepare_cycles` clocks before the first one ended.
     """
 
     def __init__(self, config: Config, *, flight_cycles: int):
@@ -86,7 +83,7 @@ class ArrayControl(wiring.Component):
             psum_depth=config.psum_depth,
             flight_cycles=flight_cycles,
         )
-        self.prepare_cycles = max(MIN_PASS - 1, self._walk.prepare_cycles)
+        self.prepare_cycles = max(config.min_pass_cycles - 1, self._walk.prepare_cycles)
         super().__init__(
             unit_ports()
             | read_ports(config, channels=config.in_channels)
@@ -101,13 +98,14 @@ class ArrayControl(wiring.Component):
         issue = Signal(ArrayIssue(self._config))
 
         # Passes: a short one is stretched.
+        min_pass = self._config.min_pass_cycles
         pass_clocks = Signal(range(self._config.psum_depth + 1), reset_less=True)
         pass_end = Signal()
         first_clock = Signal()  # of a pass
         group_valid = Signal()  # 0 in the clocks that stretch a short pass
         restart = Signal()
         with m.If(walk.take):
-            m.d.sync += pass_clocks.eq(Mux(soon.num_groups < MIN_PASS, MIN_PASS, soon.num_groups))
+            m.d.sync += pass_clocks.eq(Mux(soon.num_groups < min_pass, min_pass, soon.num_groups))
         countdown(m, pass_end, pass_clocks, start=restart, step=walk.working)
         m.d.comb += [
             restart.eq(walk.begin | walk.working & pass_end),
@@ -122,14 +120,14 @@ class ArrayControl(wiring.Component):
         with m.Elif(walk.working):
             m.d.sync += [first_clock.eq(0), group_valid.eq(group_valid & ~walk.last_group)]
 
-        # Weight reads take CHAIN clocks; the registers are free when the weights before begin to
+        # Weight reads take min_pass clocks; the registers are free when the weights before begin to
         # work. A command begins two clocks behind `take`.
         wgt_addr = Signal(16, reset_less=True)
         soon_loaded = Signal()  # the next command's first weights are on their way
-        reading = Signal(range(CHAIN))
+        reading = Signal(range(min_pass))
         read_next, read_soon = Signal(), Signal()
         with m.If(issue.wgt_read):
-            m.d.sync += reading.eq(CHAIN - 1)
+            m.d.sync += reading.eq(min_pass - 1)
         with m.Elif(reading != 0):
             m.d.sync += reading.eq(reading - 1)
         with m.If(walk.take):

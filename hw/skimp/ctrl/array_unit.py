@@ -5,16 +5,16 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from skimp.config import CHAIN, Config
+from skimp.config import Config
 from skimp.ctrl.array_control import ArrayControl
 from skimp.ctrl.unit_ports import connect_reads, connect_unit, linear_ports, unit_ports
 from skimp.feed.ifmap_glb import connect_fill, fill_ports
 from skimp.feed.ifmap_path import IfmapPath
 from skimp.feed.pipe import delay
 from skimp.isa import LoadTarget
-from skimp.mem.ram import Ram1R1W
 from skimp.pe.array import PeArray
 from skimp.pe.psum_spad import PsumSpad
+from skimp.pe.wgt_spad import WgtSpad
 from skimp.prim.shared import Shared
 
 __all__ = ["ArrayUnit"]
@@ -73,14 +73,7 @@ class ArrayUnit(wiring.Component):
         m.submodules.control = control = ArrayControl(cfg, flight_cycles=self.flight_cycles)
         m.submodules.path = path = IfmapPath(cfg, depth=cfg.ifmap_depth)
         m.submodules.array = array = self._array
-        # A word holds what one slice position of all chains takes: CHAIN words are a block.
-        slice_beats = cfg.wgt_slice_bytes // cfg.bus_bytes
-        m.submodules.wgt_spad = wgt_spad = Ram1R1W(
-            width=8 * cfg.wgt_slice_bytes,
-            depth=CHAIN * cfg.wgt_depth,
-            granularity=cfg.bus_bits,
-            ram_style=cfg.deep_ram_style if cfg.wgt_depth * CHAIN >= 4096 else None,
-        )
+        m.submodules.wgt_spad = wgt_spad = WgtSpad(cfg)
         connect_unit(m, self, control)
         connect_fill(m, self, path, prefix="glb_")
         connect_reads(m, control, path)
@@ -90,31 +83,25 @@ class ArrayUnit(wiring.Component):
             path.macs_per_act.eq(control.macs_per_act),
             self.inc_array.eq(issue.valid),
             self.inc_macs_gated.eq(path.inc_macs_gated),
-            wgt_spad.w_addr.eq(self.lin_w_addr // slice_beats),
-            wgt_spad.w_data.eq(self.lin_w_data.replicate(slice_beats)),
+            wgt_spad.w_en.eq(self.lin_w_en & (self.lin_w_target == LoadTarget.WGT)),
+            wgt_spad.w_addr.eq(self.lin_w_addr),
+            wgt_spad.w_data.eq(self.lin_w_data),
         ]
-        for n in range(slice_beats):
-            here = self.lin_w_addr % slice_beats == n
-            wanted = self.lin_w_en & (self.lin_w_target == LoadTarget.WGT)
-            m.d.comb += wgt_spad.w_en[n].eq(wanted & here)
         for i in range(cfg.pixels):
             m.d.comb += array.act[i].eq(path.act[i])
 
-        # Control records in step with the operands; a scratchpad read takes one clock more.
-        read_issue = delay(m, issue, path.latency - 1, name="issue")
-        act_issue = delay(m, read_issue, 1, name="act_issue")
-        slices_left = Signal(range(CHAIN))
-        next_slice = Signal.like(wgt_spad.r_addr, name="next_slice", reset_less=True)
-        with m.If(read_issue.wgt_read):
-            m.d.sync += slices_left.eq(CHAIN - 1)
-        with m.Elif(slices_left != 0):
-            m.d.sync += slices_left.eq(slices_left - 1)
-        m.d.sync += next_slice.eq(wgt_spad.r_addr + 1)
+        # Control records in step with the operands; a scratchpad read takes one clock more. The
+        # control reads in the clock of a swap at the earliest.
+        lag = array.load_lag
+        read_issue = delay(m, issue, path.latency - WgtSpad.read_latency, name="issue")
+        act_issue = delay(m, read_issue, WgtSpad.read_latency, name="act_issue")
+        wgt_read = delay(m, read_issue.wgt_read, lag, name="wgt_read")
+        wgt_addr = delay(m, read_issue.wgt_addr, lag, name="wgt_addr", reset_less=True)
         m.d.comb += [
-            wgt_spad.r_en.eq(read_issue.wgt_read | (slices_left != 0)),
-            wgt_spad.r_addr.eq(Mux(read_issue.wgt_read, read_issue.wgt_addr * CHAIN, next_slice)),
-            array.wgt.eq(wgt_spad.r_data),
-            array.wgt_load.eq(act_issue.wgt_read),
+            wgt_spad.r_start.eq(wgt_read),
+            wgt_spad.r_block.eq(wgt_addr),
+            *(port.eq(word) for port, word in zip(array.wgt, wgt_spad.r_data, strict=True)),
+            array.wgt_load.eq(delay(m, wgt_read, WgtSpad.read_latency, name="wgt_load")),
             array.wgt_swap.eq(act_issue.swap),
         ]
 

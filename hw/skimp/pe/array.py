@@ -25,12 +25,12 @@ class PeArray(wiring.Component):
     Members
     -------
     act : In(ArrayLayout(signed(9), in_channels)).array(pixels)
-    wgt : In(8 * wgt_slice_bytes)
-        Weights of slice k of every chain, k clocks behind `wgt_load`: byte
-        co * num_chains + g belongs to input channel g * CHAIN + k.
+    wgt : In(8 * wgt_slice_bytes).array(wgt_slices)
+        Position p of word n, that is weights of slice k = n * wgt_slices + p of every chain, n + p
+        clocks behind `wgt_load`: byte co * num_chains + g belongs to input channel g * CHAIN + k.
     wgt_load : In(1)
-        Take `wgt` as the next weights; at least CHAIN clocks apart, and not before the swap of the
-        weights loaded before (the same clock will do).
+        Take `wgt` as the next weights; at least min_pass_cycles apart, and at least `load_lag`
+        clocks behind the swap of the weights loaded before.
     wgt_swap : In(1)
         The weights loaded before work from this clock's activations on.
     dot : Out(ArrayLayout(signed(dot_bits), out_channels)).array(pixels)
@@ -42,7 +42,9 @@ class PeArray(wiring.Component):
     many plain multipliers), 38 registers a chain and, with 16 channels, 40 bits of carry for each
     two chains. `dot` means nothing in the first `latency` clocks after configuration.
     Slice k of a chain works k clocks behind slice 0; the skew of activations, gates, loads and
-    swaps is made in here.
+    swaps is made in here. With two positions a word, slices load ahead of that; `load_lag` is
+    what the last one gains, so that it still had its swap. A load that comes so late and
+    min_pass_cycles - 1 before the next swap, which is the shortest pass, is early enough for all.
     """
 
     def __init__(self, config: Config):
@@ -53,12 +55,14 @@ class PeArray(wiring.Component):
         levels = exact_log2(self._num_chains)
         self.dot_bits = FIELD_BITS + levels
         self.latency = PeChain.latency + levels
+        self._load_at = [sum(divmod(k, config.wgt_slices)) for k in range(CHAIN)]
+        self.load_lag = max(k - at for k, at in enumerate(self._load_at))
         layout = data.ArrayLayout(signed(9), config.in_channels)
         dots = data.ArrayLayout(signed(self.dot_bits), config.out_channels)
         super().__init__(
             {
                 "act": In(layout).array(config.pixels),
-                "wgt": In(8 * config.wgt_slice_bytes),
+                "wgt": In(8 * config.wgt_slice_bytes).array(config.wgt_slices),
                 "wgt_load": In(1),
                 "wgt_swap": In(1),
                 "dot": Out(dots).array(config.pixels),
@@ -71,10 +75,15 @@ class PeArray(wiring.Component):
         chain_class = PeChain if cfg.packed else PlainChain
         chain_name = "skimp_pe_chain" if cfg.packed else "skimp_plain_chain"
 
-        load = Signal(CHAIN, name="load_skewed")
+        loads = Signal(self._load_at[-1] + 1, name="load_skewed")
         swap = Signal(CHAIN, name="swap_skewed")
-        m.d.comb += [load[0].eq(self.wgt_load), swap[0].eq(self.wgt_swap)]
-        m.d.sync += [load[1:].eq(load[:-1]), swap[1:].eq(swap[:-1])]
+        load = Signal(CHAIN)
+        m.d.comb += [
+            loads[0].eq(self.wgt_load),
+            swap[0].eq(self.wgt_swap),
+            load.eq(Cat(loads[at] for at in self._load_at)),
+        ]
+        m.d.sync += [loads[1:].eq(loads[:-1]), swap[1:].eq(swap[:-1])]
 
         for i in range(cfg.pixels):
             groups = []
@@ -94,15 +103,15 @@ class PeArray(wiring.Component):
             for pair in range(cfg.out_channels // 2):
                 dots = []
                 for g, (act_bus, gate_bus) in enumerate(groups):
-                    chain = Shared(chain_class(), name=chain_name)
+                    chain = Shared(chain_class(wgt_slices=cfg.wgt_slices), name=chain_name)
                     m.submodules[f"chain_{i}_{pair}_{g}"] = chain
                     upper = (2 * pair + 1) * self._num_chains + g
                     lower = 2 * pair * self._num_chains + g
                     m.d.comb += [
                         chain.act.eq(act_bus),
                         chain.gate.eq(gate_bus),
-                        chain.wgt1.eq(self.wgt.word_select(upper, 8)),
-                        chain.wgt0.eq(self.wgt.word_select(lower, 8)),
+                        chain.wgt1.eq(Cat(wgt.word_select(upper, 8) for wgt in self.wgt)),
+                        chain.wgt0.eq(Cat(wgt.word_select(lower, 8) for wgt in self.wgt)),
                         chain.wgt_load.eq(load),
                         chain.wgt_swap.eq(swap),
                     ]

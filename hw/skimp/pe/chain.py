@@ -12,29 +12,38 @@ __all__ = ["FIELD_BITS", "PeChain", "PlainChain"]
 FIELD_BITS = PACK_SHIFT
 """Bits of one dot product: 8 * 127 * 255 < 2^18."""
 
-_PORTS = {
-    "act": In(9 * CHAIN),
-    "gate": In(CHAIN),
-    "wgt1": In(8),
-    "wgt0": In(8),
-    "wgt_load": In(CHAIN),
-    "wgt_swap": In(CHAIN),
-    "dot1": Out(signed(FIELD_BITS)),
-    "dot0": Out(signed(FIELD_BITS)),
-}
+
+def _ports(wgt_slices):
+    return {
+        "act": In(9 * CHAIN),
+        "gate": In(CHAIN),
+        "wgt1": In(8 * wgt_slices),
+        "wgt0": In(8 * wgt_slices),
+        "wgt_load": In(CHAIN),
+        "wgt_swap": In(CHAIN),
+        "dot1": Out(signed(FIELD_BITS)),
+        "dot0": Out(signed(FIELD_BITS)),
+    }
 
 
 class PeChain(wiring.Component):
     """Sum over eight input channels of w1 * a and of w0 * a.
 
+    Parameters
+    ----------
+    wgt_slices : int
+        Slices that can take different weights in the same clock.
+
     Members
     -------
     act : In(72)
         Nine bits (signed) for each slice; slice k's come k clocks after slice 0's.
-    gate, wgt_load, wgt_swap : In(8)
+    gate, wgt_swap : In(8)
         One bit a slice, delayed likewise.
-    wgt1, wgt0 : In(8)
-        Next weights of the slice whose wgt_load is set.
+    wgt_load : In(8)
+        One bit a slice: not before the slice's swap of the weights before, the same clock will do.
+    wgt1, wgt0 : In(8 * wgt_slices)
+        Next weights: byte k % wgt_slices for slice k, when its wgt_load is set.
     dot1, dot0 : Out(signed(19))
 
     Notes
@@ -45,8 +54,9 @@ class PeChain(wiring.Component):
 
     latency = CHAIN - 1 + PackedSlice.latency + 1
 
-    def __init__(self):
-        super().__init__(_PORTS)
+    def __init__(self, *, wgt_slices: int = 1):
+        self._wgt_slices = wgt_slices
+        super().__init__(_ports(wgt_slices))
 
     def elaborate(self, platform):
         m = Module()
@@ -56,8 +66,8 @@ class PeChain(wiring.Component):
             m.d.comb += [
                 pe.act.eq(self.act.word_select(k, 9).as_signed()),
                 pe.gate.eq(self.gate[k]),
-                pe.wgt1.eq(self.wgt1.as_signed()),
-                pe.wgt0.eq(self.wgt0.as_signed()),
+                pe.wgt1.eq(self.wgt1.word_select(k % self._wgt_slices, 8).as_signed()),
+                pe.wgt0.eq(self.wgt0.word_select(k % self._wgt_slices, 8).as_signed()),
                 pe.wgt_load.eq(self.wgt_load[k]),
                 pe.wgt_swap.eq(self.wgt_swap[k]),
             ]
@@ -80,7 +90,7 @@ class PeChain(wiring.Component):
 
 
 class PlainChain(wiring.Component):
-    """The same ports, clocks and results with one product per multiplier (devices without packing).
+    """The same parameters, ports, clocks and results with one product per multiplier (devices without packing).
 
     Notes
     -----
@@ -89,8 +99,9 @@ class PlainChain(wiring.Component):
 
     latency = PeChain.latency
 
-    def __init__(self):
-        super().__init__(_PORTS)
+    def __init__(self, *, wgt_slices: int = 1):
+        self._wgt_slices = wgt_slices
+        super().__init__(_ports(wgt_slices))
 
     def elaborate(self, platform):
         m = Module()
@@ -108,7 +119,8 @@ class PlainChain(wiring.Component):
                 product = Signal(signed(17), name=f"product_{k}_{field}", reset_less=True)
                 total = Signal(signed(FIELD_BITS), name=f"sum_{k}_{field}", reset_less=True)
                 with m.If(self.wgt_load[k]):
-                    m.d.sync += following.eq(wgt.as_signed())
+                    byte = wgt.word_select(k % self._wgt_slices, 8)
+                    m.d.sync += following.eq(byte.as_signed())
                 with m.If(self.wgt_swap[k]):
                     m.d.sync += working.eq(following)
                 with m.If(~gate_d1):

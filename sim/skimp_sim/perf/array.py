@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from skimp.config import CHAIN, Config
-from skimp.ctrl.array_control import MIN_PASS
+from skimp.config import Config
 from skimp.isa import Semaphore
 from skimp_sim.perf.kernel import CommandQueue, Semaphores
 from skimp_sim.perf.taps import TapUnit
@@ -15,11 +14,11 @@ _LONG_AGO = -(1 << 40)
 
 
 class Array(TapUnit):
-    """CONV takes max(groups, MIN_PASS) clocks a tap.
+    """CONV takes max(groups, min_pass_cycles) clocks a tap.
 
-    The first weights of a command that was taken in clock t are read (CHAIN clocks) from t + 1 on,
-    in the first clock of the last pass before, and not beside another read; it can start CHAIN
-    clocks later.
+    The first weights of a command that was taken in clock t are read (min_pass_cycles clocks) from
+    t + 1 on, in the first clock of the last pass before, and not beside another read; it can start
+    min_pass_cycles later.
 
     Parameters
     ----------
@@ -38,17 +37,18 @@ class Array(TapUnit):
             read=(Semaphore.IFMAP_FULL, Semaphore.WGT_FULL),
             psum_free=Semaphore.PSUM_FREE,
         )
+        self._min_pass = config.min_pass_cycles
         self._registers_free = 0  # weights can be read from this clock on
         self._read = _LONG_AGO  # begin of the last weight read
         self._passes: list[tuple[int, int, int, int]] = []  # start, passes, clocks of one, groups
 
     def _prepare(self, t: int, command, ready: int) -> int:
-        self._read = max(t + 1, self._read + CHAIN, self._registers_free)
-        return max(ready, self._read + CHAIN - 2)
+        self._read = max(t + 1, self._read + self._min_pass, self._registers_free)
+        return max(ready, self._read + self._min_pass - 2)
 
     def _run(self, start: int, command) -> int:
         passes = command.num_c * command.num_r * command.num_s
-        clocks = max(command.num_groups, MIN_PASS)
+        clocks = max(command.num_groups, self._min_pass)
         self._registers_free = start + (passes - 1) * clocks  # the last pass
         if passes > 1:
             self._read = self._registers_free - clocks

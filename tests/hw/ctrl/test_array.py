@@ -10,7 +10,7 @@ from testconfigs import ODD, WIDE
 
 from skimp.config import CHAIN
 from skimp.configs import PRESETS
-from skimp.ctrl.array_control import MIN_PASS, ArrayControl, ArrayIssue
+from skimp.ctrl.array_control import ArrayControl, ArrayIssue
 from skimp.ctrl.array_unit import ArrayUnit
 from skimp.isa import MASK_BITS, LoadTarget, Opcode, assemble, glb_address
 from skimp_sim.bench.vectors import flat_ports, run_vectors
@@ -22,16 +22,19 @@ ONE = dataclasses.replace(PRESETS["tiny"], name="one", bus_words=1, drain_pixels
 THREE = dataclasses.replace(ODD, name="three", out_channels=8, **PLENTY)
 PAIRS = dataclasses.replace(WIDE, name="pairs", **PLENTY)
 SIX = dataclasses.replace(ODD, name="six", pixels=6, **PLENTY)
+TWO = dataclasses.replace(ONE, name="two", wgt_slices=2)
 VERILOG = pytest.mark.verilog
 CONTROLS = [
     pytest.param(ONE, "pysim", id="one-pysim"),
+    pytest.param(TWO, "pysim", id="two-pysim"),
     *(
         pytest.param(config, "verilator", id=f"{config.name}-verilator", marks=VERILOG)
-        for config in (THREE, SIX)
+        for config in (THREE, SIX, PAIRS)
     ),
 ]
 UNITS = [
     pytest.param(ONE, "pysim", id="one-pysim"),
+    pytest.param(TWO, "pysim", id="two-pysim"),
     *(
         pytest.param(config, "verilator", id=f"{config.name}-verilator", marks=VERILOG)
         for config in (THREE, PAIRS)
@@ -47,7 +50,8 @@ class Job:
 
     def __init__(self, config, pick, *, groups=None, taps=None, **fields):
         self.config = config
-        groups = groups or pick.choice([1, 1, 2, MIN_PASS - 1, MIN_PASS, MIN_PASS + 1, 12])
+        shortest = config.min_pass_cycles
+        groups = groups or pick.choice([1, 1, 2, shortest - 1, shortest, shortest + 1, 12])
         num_pixels = groups * config.pixels - pick.randrange(config.pixels)
         num_c = pick.choice([1, 1, 2, 3])
         num_r, num_s = pick.randint(1, 3), pick.randint(1, 3)
@@ -100,11 +104,11 @@ class Job:
 
     @property
     def clocks(self):
-        return len(self.taps) * max(self.num_groups, MIN_PASS)
+        return len(self.taps) * max(self.num_groups, self.config.min_pass_cycles)
 
     def issues(self):
         """Return (tap, group or None) clock by clock; None: the rest of a short pass."""
-        length = max(self.num_groups, MIN_PASS)
+        length = max(self.num_groups, self.config.min_pass_cycles)
         return [
             (tap, g if g < self.num_groups else None)
             for tap in range(len(self.taps))
@@ -192,15 +196,17 @@ class Trace:
         assert not [n for n in active if n >= clock], f"{self.where}: more than was asked for"
 
     def check_weights(self):
-        """Reads are CHAIN clocks apart, each behind the swap of the one before; swaps get theirs."""
+        """Reads are a shortest pass apart, each behind the swap of the one before; swaps get theirs."""
         blocks = iter(job.wgt_base + tap for job in self.jobs for tap in range(len(job.taps)))
-        read_at, waiting = -CHAIN, None
+        shortest = self.config.min_pass_cycles
+        read_at, waiting = -shortest, None
         for n, r in enumerate(self.results):
             if r["swap"]:
                 assert waiting == next(blocks), f"{self.where} clock {n}: wrong weights"
+                assert n - read_at >= shortest, f"{self.where} clock {n}: weights come too late"
                 waiting = None
             if r["wgt_read"]:
-                assert n - read_at >= CHAIN, f"{self.where} clock {n}: read too soon"
+                assert n - read_at >= shortest, f"{self.where} clock {n}: read too soon"
                 assert waiting is None, f"{self.where} clock {n}: weights are lost"
                 read_at, waiting = n, r["wgt_addr"]
         assert next(blocks, None) is None and waiting is None, self.where
@@ -243,7 +249,7 @@ def test_issues(config, backend, gappy):
 def test_clocks_between_commands(config, backend):
     """One clock, if the second command came prepare_cycles before the first one ended."""
     pick = random.Random(9)
-    enough = max(MIN_PASS - 1, config.pixels + 3)
+    enough = max(config.min_pass_cycles - 1, config.pixels + 3)
     shapes = [(12, 1), (12, 1), (enough, 1), (9, 2), (9, 9), (1, 2), (8, 2), (1, 3), (12, 1)]
     jobs = []
     for groups, taps in shapes:

@@ -15,7 +15,9 @@ TINY = PRESETS["tiny"]
 PLAIN = replace(TINY, name="plain", packed=False)
 ODD = replace(TINY, name="odd", pixels=3, in_channels=16, out_channels=16)
 NARROW = replace(ODD, name="narrow", pixels=1)
-WIDE = replace(ODD, name="wide", out_channels=32)
+WIDE = replace(ODD, name="wide", out_channels=32, wgt_slices=2)
+TWO = replace(TINY, name="two", wgt_slices=2)
+TWO_NARROW = replace(NARROW, name="two narrow", wgt_slices=2)
 PYSIM = {}
 VERILATOR = {"backend": "verilator"}
 PRIMITIVE = VERILATOR | {"platform": "xilinx", "extra_sources": (SIM_MODEL,)}
@@ -24,8 +26,11 @@ CASES = [
     pytest.param(PLAIN, PYSIM, id="plain-pysim"),
     pytest.param(replace(NARROW, packed=False), PYSIM, id="narrow-plain-pysim"),
     pytest.param(ODD, PYSIM, id="odd-pysim"),
+    pytest.param(TWO, PYSIM, id="two-pysim"),
+    pytest.param(replace(TWO_NARROW, packed=False), PYSIM, id="two-narrow-plain-pysim"),
     pytest.param(PRESETS["small"], VERILATOR, id="small-verilator", marks=pytest.mark.verilog),
     pytest.param(NARROW, PRIMITIVE, id="narrow-primitive", marks=pytest.mark.verilog),
+    pytest.param(TWO_NARROW, PRIMITIVE, id="two-narrow-primitive", marks=pytest.mark.verilog),
     pytest.param(
         WIDE, VERILATOR, id="wide-verilator", marks=[pytest.mark.verilog, pytest.mark.long]
     ),
@@ -66,19 +71,23 @@ def random_weights(rng, shape):
 def run_passes(config, body, rng, lengths, *, early_loads):
     """Run passes back to back; return what came out and what should have, clock by clock.
 
-    The weight port holds noise but in the clock in which a slice takes its weights.
+    A weight port holds noise but in the clock in which a slice takes its weights.
     """
     dut = PeArray(config)
+    shortest, positions = config.min_pass_cycles, config.wgt_slices
     px, ci, co = config.pixels, config.in_channels, config.out_channels
-    bounds = CHAIN + 1 + np.cumsum([0, *lengths])
+    bounds = shortest + 1 + np.cumsum([0, *lengths])
     num_clocks = int(bounds[-1]) + dut.latency + 4
     load = np.zeros(num_clocks, int)
     swap = np.zeros(num_clocks, int)
     want = np.zeros((num_clocks, px, co), int)
     acts = np.zeros((num_clocks, px, ci), int)
     slice_bytes = config.wgt_slice_bytes
-    bus = [int.from_bytes(rng.bytes(slice_bytes), "little") for _ in range(num_clocks)]
-    loaded = -CHAIN
+    bus = [
+        [int.from_bytes(rng.bytes(slice_bytes), "little") for _ in range(positions)]
+        for _ in range(num_clocks)
+    ]
+    loaded = -shortest
     for p, (start, end) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
         weights = random_weights(rng, (co, ci))
         here = random_acts(rng, (end - start, px, ci))
@@ -87,15 +96,18 @@ def run_passes(config, body, rng, lengths, *, early_loads):
             here = np.where(np.arange(end - start) % 2, 255, -255)[:, None, None] * np.ones(
                 (px, ci), int
             )
-        earliest = max(int(bounds[p - 1]) if p else 0, loaded + CHAIN)
+        earliest = max(int(bounds[p - 1]) + dut.load_lag if p else 0, loaded + shortest)
         loaded = earliest if early_loads else int(rng.integers(earliest, start))
         load[loaded] = swap[start] = 1
-        bus[loaded : loaded + CHAIN] = [wgt_slice(weights, k) for k in range(CHAIN)]
+        for k in range(CHAIN):
+            word, position = divmod(k, positions)
+            bus[loaded + word + position][position] = wgt_slice(weights, k)
         acts[start:end] = here
         want[start:end] = acts[start:end] @ weights.T
     vectors = [
         {f"act__{i}": pack(acts[t, i], 9) for i in range(px)}
-        | {"wgt": bus[t], "wgt_load": int(load[t]), "wgt_swap": int(swap[t])}
+        | {f"wgt__{p}": bus[t][p] for p in range(positions)}
+        | {"wgt_load": int(load[t]), "wgt_swap": int(swap[t])}
         for t in range(num_clocks)
     ]
     got = run_vectors(dut, vectors, [f"dot__{i}" for i in range(px)], **body)
@@ -109,19 +121,21 @@ def test_passes(config, body, early_loads):
     seed = 11 + early_loads
     rng = np.random.default_rng(seed)
     # The shortest pass that a load fits into, again and again, then any length.
-    lengths = [CHAIN] * 6 + rng.integers(CHAIN, 30, 20).tolist()
+    shortest = config.min_pass_cycles
+    lengths = [shortest] * 6 + rng.integers(shortest, 30, 20).tolist()
     got, want = run_passes(config, body, rng, lengths, early_loads=early_loads)
     wrong = np.argwhere(got != want)
     assert not wrong.size, f"seed {seed}: first wrong (clock, pixel, channel) {wrong[0]}"
     assert abs(want).max() == 127 * 255 * config.in_channels  # the extremes were among them
 
 
-@pytest.mark.parametrize("config", [TINY, PLAIN, ODD], ids=lambda c: c.name)
+@pytest.mark.parametrize("config", [TINY, PLAIN, ODD, TWO], ids=lambda c: c.name)
 def test_latency(config):
     dut = PeArray(config)
     ones = pack([1] * config.wgt_slice_bytes, 8)
     last = config.pixels - 1
-    vectors = [{"wgt": ones, "wgt_load": 1}, {"wgt_load": 0}] + [{}] * (CHAIN - 1)
+    vectors = [{f"wgt__{p}": ones for p in range(config.wgt_slices)} | {"wgt_load": 1}]
+    vectors += [{"wgt_load": 0}] + [{}] * (CHAIN - 1)
     vectors += [{"wgt_swap": 1}, {"wgt_swap": 0}] + [{}] * 20
     start = len(vectors)
     vectors += [{f"act__{last}": pack([3] * config.in_channels, 9)}, {f"act__{last}": 0}]
