@@ -109,6 +109,16 @@ class Lowering(DepthwiseLayers):
         rows = band_rows(made.height, made.width) * stride
         return min(rows, layout.height) * layout.width
 
+    @property
+    def has_groups(self) -> bool:
+        """Whether layers were emitted side by side."""
+        return any(layer.fused_with is not None and layer.unit != "post" for layer in self.layers)
+
+    @property
+    def estimated_cycles(self) -> float:
+        """Clocks of all device steps, as their timelines have them."""
+        return sum(s[0].timeline.end for s in self.segments if not isinstance(s, Layer))
+
     def _finish(self) -> None:
         """Emit what is left of the layers under way."""
         if self._schedule is not None:

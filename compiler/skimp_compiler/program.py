@@ -208,6 +208,9 @@ class Program:
         The LAYER command of layer n writes its record RECORD_BYTES * n behind this.
     memory_map : list of tuple
         (address, bytes, what) of every region, sorted.
+    fusion : str
+        What was decided about depthwise layers side by side with their neighbours, and why; empty
+        where there was nothing to decide.
     """
 
     config: Config
@@ -218,3 +221,4 @@ class Program:
     layers: list[Layer]
     records_addr: int
     memory_map: list[tuple[int, int, str]] = field(default_factory=list)
+    fusion: str = ""

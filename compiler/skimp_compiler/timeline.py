@@ -44,6 +44,11 @@ class Timeline:
         self._held: list[tuple] = []
         self._number = itertools.count()
 
+    @property
+    def end(self) -> float:
+        """When all units are through."""
+        return max(self.free.values())
+
     def begin(self, unit: Unit, ready: float) -> float:
         """Clock in which the loads of a task could begin whose data is there in clock `ready`.
 

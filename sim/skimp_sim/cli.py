@@ -78,7 +78,7 @@ _config_option = click.option(
 )  # fmt: skip
 
 _fuse_option = click.option(
-    "--no-fuse", "fuse", flag_value=False, default=True,
+    "--no-fuse", "fuse", flag_value=False, default=None,
     help="Layer by layer: depthwise layers wait for their neighbours.",
 )  # fmt: skip
 
@@ -274,6 +274,8 @@ def explain(model, config, fuse):
         f"{macs:,} MACs; {on_host} of {len(program.layers)} operators on the host; "
         f"{program.dram_bytes:,} bytes of DRAM"
     )
+    if program.fusion:
+        click.echo(program.fusion)
 
 
 @main.command()

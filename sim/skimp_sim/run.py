@@ -50,7 +50,7 @@ def run_model(
     *,
     engine: str,
     checked: bool,
-    fuse: bool = True,
+    fuse: bool | None = None,
     waves=None,
     names=None,
     on_start=None,
