@@ -46,4 +46,6 @@
 #define SKIMP_COMMANDS_HI 0x0d4u
 #define SKIMP_MACS_GATED_LO 0x0d8u
 #define SKIMP_MACS_GATED_HI 0x0dcu
+#define SKIMP_BESIDE_LO 0x0e0u
+#define SKIMP_BESIDE_HI 0x0e4u
 #endif

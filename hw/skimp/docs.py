@@ -4,12 +4,13 @@
 ones against the tables.
 """
 
-import sys
 from pathlib import Path
+
+import click
 
 from skimp import isa, regs
 
-__all__ = ["pages", "write"]
+__all__ = ["main", "pages", "write"]
 
 
 def pages() -> dict[str, str]:
@@ -28,5 +29,15 @@ def write(folder: Path) -> None:
         (folder / name).write_text(text)
 
 
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("folder", metavar="[DIR]", default="docs", type=click.Path(path_type=Path))
+def main(folder):
+    """Write isa.md, registers.md and skimp_regs.h into DIR (default: docs)."""
+    try:
+        write(folder)
+    except OSError as error:
+        raise click.ClickException(f"{folder}: cannot be written ({error.strerror})") from error
+
+
 if __name__ == "__main__":
-    write(Path(sys.argv[1] if len(sys.argv) > 1 else "docs"))
+    main()

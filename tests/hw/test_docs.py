@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from skimp import docs, isa, regs
 
@@ -12,6 +13,18 @@ DOCS = Path(__file__).parents[2] / "docs"
 @pytest.mark.parametrize("name", sorted(docs.pages()))
 def test_committed_page_is_current(name):
     assert (DOCS / name).read_text() == docs.pages()[name], "run `python -m skimp.docs docs`"
+
+
+def test_command_line(tmp_path):
+    """Help writes nothing; a folder gets every page; what cannot be a folder is refused."""
+    told = CliRunner().invoke(docs.main, ["--help"])
+    assert told.exit_code == 0 and "[DIR]" in told.output
+    folder = tmp_path / "new" / "pages"
+    assert CliRunner().invoke(docs.main, [str(folder)]).exit_code == 0
+    assert {path.name: path.read_text() for path in folder.iterdir()} == docs.pages()
+    (tmp_path / "file").write_text("")
+    refused = CliRunner().invoke(docs.main, [str(tmp_path / "file")])
+    assert refused.exit_code == 1 and "cannot be written" in refused.output
 
 
 @pytest.mark.parametrize("opcode", list(isa.Opcode))
