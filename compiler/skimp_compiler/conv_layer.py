@@ -7,7 +7,6 @@ from skimp.isa import LoadTarget, Opcode, Unit
 from skimp_compiler.conv_tiling import (
     ConvSpec,
     choose_tiling,
-    load_cycles,
     tile_geometry,
 )
 from skimp_compiler.drain_store import DrainStore
@@ -89,8 +88,8 @@ class ConvLayer:
             for psum_tile in self._psum_tiles(tile):
                 room, needs, cycles = [], (), 0
                 if base is None:
-                    cycles = self.c_blocks * load_cycles(
-                        self.spec, self.config, self._geometry(tile)
+                    cycles = self.spec.input.load_cycles(
+                        self._geometry(tile), self.config, self.c_blocks, halve=self.spec.halve
                     )
                     room.append(("ifmap", self._geometry(tile).block_words * self.c_blocks))
                     needs = self._input_part(tile)

@@ -8,7 +8,7 @@ from skimp_compiler.drain_store import Requant, SecondStage
 from skimp_compiler.geometry import DoesNotFit, TileGeometry, Window
 from skimp_compiler.plane import Planes
 
-__all__ = ["ConvSpec", "ConvTiling", "choose_tiling", "load_cycles", "tile_geometry"]
+__all__ = ["ConvSpec", "ConvTiling", "choose_tiling", "tile_geometry"]
 
 COMMAND_CYCLES = 1
 """What a CONV command costs beside its passes."""
@@ -332,7 +332,7 @@ def _cost(spec: ConvSpec, config: Config, tiling: ConvTiling) -> float:
             count = many * times
             tiles += count
             geometry = tile_geometry(spec, config, rows, cols, min(cols, tiling.psum_cols))
-            load += count * load_cycles(spec, config, geometry) * c_blocks
+            load += count * spec.input.load_cycles(geometry, config, c_blocks, halve=spec.halve)
             for psum_rows, n in _parts(rows, tiling.psum_rows).items():
                 for psum_cols, k in _parts(cols, tiling.psum_cols).items():
                     pixels = psum_rows * psum_cols
@@ -379,17 +379,3 @@ def _cost(spec: ConvSpec, config: Config, tiling: ConvTiling) -> float:
     ends = load // tiles // (k_blocks if tiling.kind == "streamed" else 1)
     ends += min(tiling.psum_rows * tiling.psum_cols, output.height * output.width)
     return busy + ends + BYTE_WEIGHT * (load + wgt)
-
-
-def load_cycles(spec: ConvSpec, config: Config, geometry: TileGeometry) -> int:
-    """Clocks to write one channel block of a tile into the ifmap buffer."""
-    cols = geometry.in_cols * (2 if spec.halve else 1)
-    words = config.load_words
-    if spec.input.address < CHIP_BASE:
-        words = min(words, config.bus_words)
-    if geometry.window.stride_w == 2:
-        words = max(1, words - words % 2)
-    if geometry.window.stride_w > 2:
-        return geometry.in_rows * cols
-    padded = 2 if geometry.window.s > 1 else 0
-    return geometry.in_rows * (_ceil(cols, words) + padded)

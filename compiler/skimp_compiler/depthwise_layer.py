@@ -272,7 +272,7 @@ class DepthwiseLayer:
             psum_tile = y0 + dy, x0, min(psum_rows, rows - dy), cols
             room, needs, cycles = [], (), 0
             if base is None:
-                cycles = num_blocks * self._load_cycles(geometry)
+                cycles = part.load_cycles(geometry, config, num_blocks)
                 room.append(("dw_ifmap", geometry.block_words))
                 needs = (part.part(geometry, **blocks, **origin),)
                 room += self._wgt_room(word)
@@ -310,11 +310,6 @@ class DepthwiseLayer:
                         **out,
                     )
         rings["dw_ifmap"].release(base)
-
-    def _load_cycles(self, geometry: TileGeometry) -> int:
-        """Clocks to write a channel block of a tile into the buffer."""
-        padded = 2 if geometry.window.s > 1 else 0
-        return geometry.in_rows * (_ceil(geometry.in_cols, self.config.load_words) + padded)
 
     def _clocks(self, rows: int, cols: int) -> int:
         window = self.spec.window

@@ -4,13 +4,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from skimp.isa import Opcode
+from skimp.config import Config
+from skimp.isa import CHIP_BASE, Opcode
 from skimp_compiler.emitter import Emitter
 from skimp_compiler.geometry import TileGeometry
 from skimp_compiler.program import TensorPlace
 from skimp_compiler.region import Region
 
 __all__ = ["Planes", "load_tile"]
+
+LOAD_COMMAND_CYCLES = 3
+"""From the last word of a load to the first one of the next."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +75,18 @@ class Planes:
     def pixel_address(self, block: int, y: int, x: int) -> int:
         words = block * self.plane_words + y * self.row_words + x
         return self.address + words * self.word_bytes
+
+    def load_cycles(
+        self, geometry: TileGeometry, config: Config, num_blocks: int, *, halve=False
+    ) -> int:
+        """Clocks to write channel blocks of a padded tile, if words are there in time."""
+        cols, stride = geometry.in_cols * (2 if halve else 1), geometry.window.stride_w
+        words = config.load_words if stride <= 2 else 1
+        if halve or stride == 2:
+            words = max(1, words - words % 2)
+        if self.address < CHIP_BASE:
+            words = min(words, config.bus_words)
+        return num_blocks * geometry.in_rows * -(-cols // words) + LOAD_COMMAND_CYCLES
 
     def load(
         self, geometry: TileGeometry, *, block0, num_blocks, y0, x0, base, fill, halve=False

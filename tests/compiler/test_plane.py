@@ -1,15 +1,19 @@
 """Tiles of planes in memory: the segments of a transfer are the rectangle, word for word."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from skimp.configs import PRESETS
+from skimp.isa import CHIP_BASE, Opcode
 from skimp_compiler.geometry import TileGeometry, Window
 from skimp_compiler.plane import Planes
 from skimp_compiler.program import TensorPlace
 from skimp_compiler.region import Region
+from skimp_sim.perf.load import writer_runs
 
 SETTINGS = settings(max_examples=300, deadline=None, derandomize=True)
 SIZES = dict(
@@ -89,6 +93,30 @@ def test_load_is_the_padded_rectangle(data, height, width, bus_words):
     inside = rectangle(planes, blocks, ys, xs)
     assert words(fields, 8) == inside
     assert holds(fields["loads"], planes, blocks, inside)
+
+
+@SETTINGS
+@given(data=st.data(), **SIZES)
+@pytest.mark.parametrize("config", PRESETS.values(), ids=lambda c: c.name)
+def test_load_cycles_are_those_of_the_cycle_model(data, config, height, width, bus_words):
+    """From the activation store, which is as fast as the writer; 3 clocks between commands."""
+    planes = planes_of(height, 5 * width, 8, address=CHIP_BASE, bus_words=bus_words)
+    window = Window(
+        r=data.draw(st.integers(1, 3)), s=data.draw(st.integers(1, 4)),
+        stride_h=data.draw(st.integers(1, 3)), stride_w=data.draw(st.integers(1, 4)),
+    )  # fmt: skip
+    rows, cols = data.draw(st.integers(1, 8)), data.draw(st.integers(1, 30))
+    geometry = TileGeometry(
+        pixels=config.pixels, window=window, out_rows=rows, out_cols=cols, tile_q=cols
+    )
+    blocks = data.draw(st.integers(1, 8))
+    fields = planes.load(
+        geometry, block0=0, num_blocks=blocks, y0=data.draw(st.integers(-4, 1)),
+        x0=data.draw(st.integers(-9, 9)), base=0, fill=0,
+    )  # fmt: skip
+    runs = writer_runs(config, SimpleNamespace(opcode=Opcode.LOAD_IFMAP, **fields))
+    clocks = sum(padding + -(-words // most) for padding, words, most in runs)
+    assert planes.load_cycles(geometry, config, blocks) == clocks + 3
 
 
 @SETTINGS
