@@ -32,6 +32,8 @@ class Lowering(DepthwiseLayers):
         Depthwise layers and their neighbours are emitted side by side, tile by tile.
     depthwise : str
         "unit", or "array": depthwise convolutions become convolutions with zeros between.
+    alone : str
+        Why they are emitted layer by layer, where they are.
 
     Attributes
     ----------
@@ -43,10 +45,18 @@ class Lowering(DepthwiseLayers):
     """
 
     def __init__(
-        self, graph: Graph, config: Config, *, in_dram=frozenset(), fuse=True, depthwise="unit"
+        self,
+        graph: Graph,
+        config: Config,
+        *,
+        in_dram=frozenset(),
+        fuse=True,
+        depthwise="unit",
+        alone="as asked for",
     ):
         super().__init__(graph, config, in_dram=in_dram, depthwise=depthwise)
         self._fuse_layers = fuse
+        self._alone = alone
         self._schedule: Schedule | None = None
         self.layers: list[Layer] = []
         self.segments: list = []
@@ -186,7 +196,7 @@ class Lowering(DepthwiseLayers):
                     self.host_tensor(index)
             return
         if in_group and not self._beside:
-            reason += "; layer by layer, as asked for"
+            reason += f"; layer by layer, {self._alone}"
         layers = [self._note(op, unit, reason)]
         if self._beside:
             if self._group is None:

@@ -9,14 +9,14 @@ from skimp_sim.report import LayerRow, Report
 __all__ = ["perf_report"]
 
 
-def perf_report(graph: Graph, config: Config, *, fuse: bool = True) -> Report:
+def perf_report(graph: Graph, config: Config, *, fuse: bool | None = None) -> Report:
     """Return what the cycle model says about a network; no values, so no answer.
 
     Parameters
     ----------
     graph : Graph
     config : Config
-    fuse : bool
+    fuse : bool or None
         As `compile_graph` takes it.
     """
     program = compile_graph(graph, config, fuse=fuse)
