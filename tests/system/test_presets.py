@@ -21,8 +21,8 @@ def test_preset_elaborates_with_packed_slices(name, tmp_path):
     verilog, side = write_verilog(config, tmp_path, target="xilinx")
     facts = json.loads(side.read_text())
     array = config.macs_per_cycle // 2
-    depthwise = -(-config.pixels // 2) * config.in_channels
-    requant = 2 * max(2, config.drain_pixels) * config.out_channels
+    depthwise = config.dw_rows * -(-config.pixels // 2) * config.out_channels * config.dw_slices
+    requant = config.drain_slices or 2 * config.requant_lanes
     assert facts["dsp48e2"] == array + depthwise + requant
     assert facts["config_hash"] == config.hash
     assert "module skimp(" in verilog.read_text()

@@ -9,7 +9,7 @@ import itertools
 
 import numpy as np
 import pytest
-from chains import random_chain
+from chains import random_blocks, random_chain
 from netlib import KINDS, conv_net, pool_net, random_inputs, random_net
 from testconfigs import ODD, QUAD, WIDE, on_rtl
 
@@ -42,12 +42,12 @@ def every_dram(monkeypatch):
     monkeypatch.setattr(rtl_engine, "RtlSim", sim)
 
 
-def compare(graph, config, seed, *, rtl=False):
+def compare(graph, config, seed, *, rtl=False, fuse=None):
     """Run a graph and hold every value that the program leaves against the golden model."""
     rng = np.random.default_rng(seed)
     inputs = random_inputs(rng, graph)
     golden = run_graph(graph, inputs)
-    program = compile_graph(graph, config)
+    program = compile_graph(graph, config, fuse=fuse)
     engine = None
     if rtl:
         engine = RtlEngine(program)
@@ -84,6 +84,15 @@ def test_rtl_networks(config, start):
     """Several operators: fused adds and tables, pictures, activations on the chip and off it."""
     for seed in range(start, start + 8):
         compare(random_chain(np.random.default_rng(seed)), config, seed, rtl=True)
+
+
+@pytest.mark.verilog
+@pytest.mark.parametrize("fuse", [True, False])
+@pytest.mark.parametrize("config", on_rtl(PRESETS["tiny"], ODD, WIDE, QUAD))
+def test_rtl_blocks(config, fuse):
+    """1x1 and depthwise layers side by side, and layer by layer."""
+    for seed in range(8):
+        compare(random_blocks(np.random.default_rng(seed)), config, seed, rtl=True, fuse=fuse)
 
 
 CORNERS = {

@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 import pytest
-from chains import Chain
+from chains import Blocks, Chain
 from click.testing import CliRunner
 from netlib import conv_net, random_inputs
 from testconfigs import ODD, QUAD, WIDE
@@ -102,11 +102,12 @@ def test_layers_of_resnet50_against_rtl(shape):
 
 
 def chains(config, count):
-    """Random networks that fit a configuration, by seed."""
+    """Random networks that fit a configuration, by seed; a third of them, layers side by side."""
     for seed in range(count):
-        graph = Chain(np.random.default_rng(seed)).graph()
+        blocks = seed % 3 == 1
+        graph = (Blocks if blocks else Chain)(np.random.default_rng(seed)).graph()
         try:
-            yield seed, graph, compile_graph(graph, config)
+            yield seed, graph, compile_graph(graph, config, fuse=blocks or None)
         except ModelError:
             continue
 
