@@ -88,7 +88,7 @@ def _depthwise(config: Config) -> list[Block]:
             count=rows,
             without=(pair_name, "skimp_dw_max"),
         ),
-        Block(name="dw_wgt_spad", make=lambda: DepthwiseWeights(cfg), count=rows),
+        Block(name="dw_wgt_spad", make=lambda: DepthwiseWeights(cfg)),
         Block(name="dw_psums", make=lambda: DepthwisePsums(cfg), count=rows),
         Block(
             name="dw_glb",
@@ -106,8 +106,8 @@ def _depthwise(config: Config) -> list[Block]:
             name="dw_unit",
             make=lambda: DepthwiseUnit(cfg),
             without=(
-                *(f"dw_unit.{name}" for name in ("control", "path.glb", "path.feed")),
-                *(f"dw_unit.{name}_{r}" for name in ("wgt", "lanes", "psums") for r in range(rows)),
+                *(f"dw_unit.{name}" for name in ("control", "path.glb", "path.feed", "wgt")),
+                *(f"dw_unit.{name}_{r}" for name in ("lanes", "psums") for r in range(rows)),
             ),
         ),
     ]

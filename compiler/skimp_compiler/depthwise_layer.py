@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from skimp.config import Config
+from skimp.config import DW_LAG_TAPS, Config
 from skimp.isa import LoadTarget, Opcode, Unit
 from skimp_compiler.drain_store import DrainStore, Requant, SecondStage
 from skimp_compiler.emitter import Emitter
@@ -180,6 +180,7 @@ class DepthwiseLayer:
             and not spec.max_mode
             and spec.second is None
             and 2 * window.stride_h <= 15
+            and window.stride_h * window.s <= DW_LAG_TAPS
             and walk * _ceil(rows, 2) < window.r * rows
         )
 

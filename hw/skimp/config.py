@@ -8,13 +8,16 @@ import json
 import zlib
 from dataclasses import dataclass
 
-__all__ = ["CHAIN", "DW_SUM_BITS", "Config", "ConfigError"]
+__all__ = ["CHAIN", "DW_LAG_TAPS", "DW_SUM_BITS", "Config", "ConfigError"]
 
 CHAIN = 8
 """Slices in a cascade: eight products of +-32,385 add up in the packed lower field (19 bits)."""
 
 DW_SUM_BITS = 28
 """Bits of a sum of the depthwise unit: 4,095 products, or 500,000 values with weights of 1."""
+
+DW_LAG_TAPS = 32
+"""Taps by which the lower row of the depthwise unit lags at most: the weights kept for it."""
 
 
 class ConfigError(ValueError):

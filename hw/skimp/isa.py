@@ -372,7 +372,7 @@ COMMANDS = {
                 Field("max_mode", 11, 27, 1, "maximum of in - in_zp (never below 0); one row"),
                 Field("unit_wgt", 11, 28, 1, "weights are 1"),
                 Field("wgt_base", 13, 0, 16, "first word in the depthwise weight scratchpad"),
-                Field("lag", 13, 16, 4, "vertical stride, with num_pixels2; else 0"),
+                Field("lag", 13, 16, 4, "vertical stride with num_pixels2, else 0; x num_s <= 32"),
                 Field("ci_last", 12, 8, 8, "channels that are real"),
                 Field("num_pixels2", 14, 0, 16, "pixels of the lower rows; 0: one row by one"),
             ),

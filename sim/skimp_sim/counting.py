@@ -45,8 +45,8 @@ class LayerCounts:
         to both ifmap buffers, "ofmap" written and read on the ofmap side.
     spad_accesses : Counter
         "wgt": bytes of weights read from and written to the weight scratchpads (a block is read
-        once a pass, a depthwise word once a pixel group and row; each row has a copy); "psum":
-        sums read and written.
+        once a pass, a depthwise word once a pixel group, for both rows); "psum": sums read and
+        written.
     macs_gated : int
         MACs of real pixels and channels whose ifmap value equals the zero point; needs data.
     commands : Counter
@@ -170,10 +170,8 @@ def _load_residual(config: Config, counts: LayerCounts, f) -> None:
 def _load_linear(config: Config, counts: LayerCounts, f) -> None:
     size = f.num_beats * config.bus_bytes
     counts.dram_read_bytes["wgt"] += size
-    if f.target == LoadTarget.WGT:
+    if f.target in (LoadTarget.WGT, LoadTarget.DW_WGT):
         counts.spad_accesses["wgt"] += size
-    elif f.target == LoadTarget.DW_WGT:
-        counts.spad_accesses["wgt"] += size * config.dw_rows
 
 
 def _conv(config: Config, counts: LayerCounts, f) -> None:
@@ -188,10 +186,9 @@ def _conv(config: Config, counts: LayerCounts, f) -> None:
 def _depthwise(config: Config, counts: LayerCounts, f) -> None:
     # Two rows take the same words.
     counts.glb_accesses["ifmap"] += f.num_r * f.num_s * f.num_pixels * config.ofmap_blocks
-    rows = 2 if f.num_pixels2 else 1
     if not (f.max_mode or f.unit_wgt):
         taps = (f.num_r - f.lag) * f.num_s
-        counts.spad_accesses["wgt"] += rows * f.num_groups * taps * config.out_channels
+        counts.spad_accesses["wgt"] += f.num_groups * taps * config.out_channels
     counts.spad_accesses["psum"] += (f.num_pixels + f.num_pixels2) * config.out_channels
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 
 import numpy as np
 
-from skimp.config import CHAIN, DW_SUM_BITS, Config
+from skimp.config import CHAIN, DW_LAG_TAPS, DW_SUM_BITS, Config
 from skimp.isa import (
     CHIP_BASE,
     COMMAND_BYTES,
@@ -368,6 +368,8 @@ class FunctionalModel:
             self._fail(f"has {f.num_pixels2} pixels in the lower rows, {f.num_pixels} in the upper")
         if not 0 < f.lag < f.num_r:
             self._fail(f"lags {f.lag} rows in a walk over {f.num_r}")
+        if f.lag * f.num_s > DW_LAG_TAPS:
+            self._fail(f"lags {f.lag * f.num_s} taps; weights of {DW_LAG_TAPS} are kept")
         if f.max_mode:
             self._fail("takes maxima of two rows side by side")
         self._dw_row(f, 0, taps[: -f.lag], lanes)

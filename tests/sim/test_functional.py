@@ -238,13 +238,13 @@ def test_load_linear(config):
     assert model.layers[0].dram_read_bytes["wgt"] == 2048
 
 
-def test_each_row_of_the_depthwise_unit_has_its_weights():
+def test_rows_of_the_depthwise_unit_share_the_weights():
     for config in (ODD, QUAD):
         b = bench(config, 1)
         b.fill(LoadTarget.DW_WGT, b.int8(8, config.out_channels))
         counts = b.run().layers[0]
         assert counts.dram_read_bytes["wgt"] == 8 * config.out_channels
-        assert counts.spad_accesses["wgt"] == config.dw_rows * 8 * config.out_channels
+        assert counts.spad_accesses["wgt"] == 8 * config.out_channels
 
 
 @pytest.mark.parametrize("config", CONFIGS)
@@ -468,9 +468,9 @@ def test_gated_macs_of_two_rows():
                     gated += np.count_nonzero(ifmap[11 * r + s + f, :19] == 5)
     assert counts.macs_gated == gated > 0
     co = config.out_channels
-    # Ten words for each pixel of the upper row; six weight words for each of two groups and rows.
+    # Ten words for each pixel of the upper row; six weight words for each of two groups.
     assert counts.glb_accesses["ifmap"] == 10 * 7 * config.ofmap_blocks
-    assert counts.spad_accesses["wgt"] == 2 * 6 * 2 * co
+    assert counts.spad_accesses["wgt"] == 6 * 2 * co
     assert counts.spad_accesses["psum"] == (7 + 4) * co
 
 
@@ -487,8 +487,8 @@ def test_depthwise_wraps_around(lower):
     b.fill(LoadTarget.DW_WGT, np.full((4224, config.out_channels), 127, np.int8))
     taps = {False: 4144, True: 4145}  # 255 * 127 each: the last sum below 2^27, the first above
     for over, count in taps.items():
-        rows = dict(num_pixels2=1, lag=1, num_r=2) if lower else {}
-        b.depthwise(1, psum_slot=over, num_s=count, ci_last=1, in_zp=-128, **rows)
+        shape = dict(num_pixels2=1, lag=1, num_r=count + 1) if lower else dict(num_s=count)
+        b.depthwise(1, psum_slot=over, ci_last=1, in_zp=-128, **shape)
     model = b.run()
     assert model.dw_psum[int(lower), 0, 0, 0] == 4144 * 255 * 127
     assert model.dw_psum[int(lower), 1, 0, 0] == 4145 * 255 * 127 - (1 << 28)
@@ -898,6 +898,7 @@ def test_other_commands_that_do_not_fit():
         (dict(num_pixels2=2, num_r=2), "lags 0 rows in a walk over 2"),
         (dict(num_pixels2=2, num_r=2, lag=2), "lags 2 rows in a walk over 2"),
         (dict(num_pixels2=4, num_r=2, lag=1), "4 pixels in the lower rows, 3 in the upper"),
+        (dict(num_pixels2=2, num_r=4, num_s=11, lag=3), "lags 33 taps; weights of 32 are kept"),
         (dict(num_pixels2=2, num_r=2, lag=1, max_mode=1), "maxima of two rows"),
         (dict(wgt_base=64, unit_wgt=0), "takes weights to word 65 of 64"),
         (dict(ifmap_base=49 | 3 << 16), "reads dw_ifmap words 248 to 250 of 250"),

@@ -19,17 +19,17 @@ def DepthwiseIssue(config: Config):
     """Control that travels beside the operands, one record a clock.
 
     valid : a tap is read in this clock
-    rows : for each row of lanes: it takes the tap; first and last one of its window; its weight
+    rows : for each row of lanes: it takes the tap; first and last one of its window
+    wgt_addr : weight of the upper row's tap; the lower row's has been read before
     max_mode, unit_wgt : of the command
     group : psum entry; slot : psum slot
     """
-    row = data.StructLayout(
-        {"valid": 1, "first": 1, "last": 1, "wgt_addr": ceil_log2(config.dw_wgt_depth)}
-    )
+    row = data.StructLayout({"valid": 1, "first": 1, "last": 1})
     return data.StructLayout(
         {
             "valid": 1,
             "rows": data.ArrayLayout(row, config.dw_rows),
+            "wgt_addr": ceil_log2(config.dw_wgt_depth),
             "max_mode": 1,
             "unit_wgt": 1,
             "slot": 2,
@@ -126,23 +126,23 @@ class DepthwiseControl(wiring.Component):
             windows.append((lower_on, lower_first, walk.last_tap))
 
         for r, (on, first, last) in enumerate(windows):
-            wgt_addr = Signal(ceil_log2(self._config.dw_wgt_depth), name=f"wgt_addr_{r}")
-            with m.If(first_tap):
-                m.d.sync += wgt_addr.eq(now.wgt_base)
-            with m.Elif(on):
-                m.d.sync += wgt_addr.eq(wgt_addr + 1)
             m.d.comb += [
                 walk.takes[r].eq(walk.working & on),
                 issue.rows[r].valid.eq(walk.working & on),
                 issue.rows[r].first.eq(first),
                 issue.rows[r].last.eq(last),
-                issue.rows[r].wgt_addr.eq(wgt_addr),
             ]
+        wgt_addr = Signal(ceil_log2(self._config.dw_wgt_depth))
+        with m.If(first_tap):
+            m.d.sync += wgt_addr.eq(now.wgt_base)
+        with m.Else():
+            m.d.sync += wgt_addr.eq(wgt_addr + 1)
         counted = ~now.unit_wgt & ~now.max_mode
         m.d.comb += [
             issue.valid.eq(walk.working),
             issue.max_mode.eq(now.max_mode),
             issue.unit_wgt.eq(~counted),  # the maximum is that of products with 1
+            issue.wgt_addr.eq(wgt_addr),
             issue.group.eq(walk.group),
             issue.slot.eq(now.psum_slot),
         ]

@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-from skimp.config import DW_SUM_BITS, Config
+from skimp.config import DW_LAG_TAPS, DW_SUM_BITS, Config
 from skimp.ctrl.unit_ports import connect_reads, connect_unit, linear_ports, unit_ports
 from skimp.dw.control import DepthwiseControl
 from skimp.dw.lanes import DepthwiseLanes
@@ -14,13 +14,16 @@ from skimp.feed.ifmap_glb import connect_fill, fill_ports
 from skimp.feed.ifmap_path import IfmapPath
 from skimp.feed.pipe import delay
 from skimp.isa import LoadTarget
+from skimp.mem.lut_ram import LutRam
 from skimp.mem.ram import Ram1R1W
 
 __all__ = ["DepthwiseUnit", "DepthwiseWeights"]
 
 
 class DepthwiseWeights(wiring.Component):
-    """Weights of one row of lanes: a word of out_channels bytes for each tap.
+    """Weights of the rows of lanes: a word of out_channels bytes for each tap.
+
+    The lower row takes the words that the upper row took: they are kept until it comes to them.
 
     Parameters
     ----------
@@ -30,30 +33,36 @@ class DepthwiseWeights(wiring.Component):
     -------
     w_en, w_addr, w_data : In
         A beat to write: several words, or a part of one.
-    r_en, r_addr : In
-        Word to read.
+    valid, first : In(dw_rows)
+        A row takes a weight; the first one of its window. The lower row begins 1 clock behind the
+        upper one or later, at most DW_LAG_TAPS of its weights later, and ends before the upper
+        row's next window begins.
+    r_addr : In
+        Word that the upper row takes.
     r_unit : In(1)
-        With r_en: all weights are 1, whatever there is.
-    r_data : Out(ArrayLayout(signed(8), out_channels))
+        The upper row takes weights of 1, whatever there is.
+    r_data : Out(ArrayLayout(signed(8), out_channels)).array(dw_rows)
 
     Notes
     -----
-    *Latency*: 2 clocks from r_en to r_data.
+    *Latency*: 2 clocks from valid to r_data.
     """
 
     read_latency = 2
 
     def __init__(self, config: Config):
         self._config = config
+        words = data.ArrayLayout(signed(8), config.out_channels)
         super().__init__(
             {
                 "w_en": In(1),
                 "w_addr": In(24),
                 "w_data": In(config.bus_bits),
-                "r_en": In(1),
+                "valid": In(config.dw_rows),
+                "first": In(config.dw_rows),
                 "r_addr": In(ceil_log2(config.dw_wgt_depth)),
                 "r_unit": In(1),
-                "r_data": Out(data.ArrayLayout(signed(8), config.out_channels)),
+                "r_data": Out(words).array(config.dw_rows),
             }
         )
 
@@ -72,16 +81,32 @@ class DepthwiseWeights(wiring.Component):
         m.d.comb += [
             ram.w_addr.eq(self.w_addr // beats),
             ram.w_data.eq(self.w_data.replicate(beats)),
-            ram.r_en.eq(self.r_en),
+            ram.r_en.eq(self.valid[0] & ~self.r_unit),
             ram.r_addr.eq(self.r_addr // words),
         ]
         for n in range(beats):
             m.d.comb += ram.w_en[n].eq(self.w_en & (self.w_addr % beats == n))
         place = delay(m, self.r_addr % words, 1, name="place", reset_less=True)
         unit = delay(m, self.r_unit, 1, name="unit", reset_less=True)
-        word = ram.r_data.word_select(place, word_bits)
-        for c in range(cfg.out_channels):
-            m.d.sync += self.r_data[c].eq(Mux(unit, 1, word.word_select(c, 8)))
+        ones = Const(1, 8).replicate(cfg.out_channels)
+        word = Signal(word_bits)
+        m.d.comb += word.eq(Mux(unit, ones, ram.r_data.word_select(place, word_bits)))
+        m.d.sync += self.r_data[0].as_value().eq(word)
+        if cfg.dw_rows == 1:
+            return m
+
+        # Both rows count their weights from the beginning of the window.
+        m.submodules.kept = kept = LutRam(width=word_bits, depth=DW_LAG_TAPS)
+        for r, address in enumerate((kept.w_addr, kept.r_addr)):
+            number = Signal.like(address, name=f"number_{r}")
+            with m.If(self.valid[r]):
+                m.d.sync += number.eq(Mux(self.first[r], 0, number + 1))
+            m.d.comb += address.eq(number)
+        m.d.comb += [
+            kept.w_en.eq(delay(m, self.valid[0], 1, name="upper")),
+            kept.w_data.eq(word),
+        ]
+        m.d.sync += self.r_data[1].as_value().eq(kept.r_data)
         return m
 
 
@@ -158,19 +183,22 @@ class DepthwiseUnit(wiring.Component):
         read_issue = delay(m, issue, path.latency - DepthwiseWeights.read_latency, name="issue")
         act_issue = delay(m, read_issue, DepthwiseWeights.read_latency, name="act_issue")
         psum_issue = delay(m, act_issue, DepthwiseLanes.latency, name="psum_issue")
+        m.submodules.wgt = wgt = DepthwiseWeights(cfg)
+        m.d.comb += [
+            wgt.w_en.eq(self.lin_w_en & (self.lin_w_target == LoadTarget.DW_WGT)),
+            wgt.w_addr.eq(self.lin_w_addr),
+            wgt.w_data.eq(self.lin_w_data),
+            wgt.valid.eq(Cat(row.valid for row in read_issue.rows)),
+            wgt.first.eq(Cat(row.first for row in read_issue.rows)),
+            wgt.r_addr.eq(read_issue.wgt_addr),
+            wgt.r_unit.eq(read_issue.unit_wgt),
+        ]
         found = [Const(0, len(self.psum[0].as_value()))] * cfg.pixels
         for r in range(cfg.dw_rows):
-            m.submodules[f"wgt_{r}"] = wgt = DepthwiseWeights(cfg)
             m.submodules[f"lanes_{r}"] = lanes = DepthwiseLanes(cfg, maxima=r == 0)
             m.submodules[f"psums_{r}"] = psums = DepthwisePsums(cfg)
             m.d.comb += [
-                wgt.w_en.eq(self.lin_w_en & (self.lin_w_target == LoadTarget.DW_WGT)),
-                wgt.w_addr.eq(self.lin_w_addr),
-                wgt.w_data.eq(self.lin_w_data),
-                wgt.r_en.eq(read_issue.rows[r].valid & ~read_issue.unit_wgt),
-                wgt.r_addr.eq(read_issue.rows[r].wgt_addr),
-                wgt.r_unit.eq(read_issue.unit_wgt),
-                lanes.wgt.eq(wgt.r_data),
+                lanes.wgt.eq(wgt.r_data[r]),
                 lanes.valid.eq(act_issue.rows[r].valid),
                 lanes.first.eq(act_issue.rows[r].first),
                 lanes.last.eq(act_issue.rows[r].last),

@@ -8,7 +8,7 @@ import pytest
 from queued import Queued
 from testconfigs import ODD, QUAD, WIDE
 
-from skimp.config import DW_SUM_BITS
+from skimp.config import DW_LAG_TAPS, DW_SUM_BITS
 from skimp.configs import PRESETS
 from skimp.dw.unit import DepthwiseUnit
 from skimp.isa import LoadTarget, Opcode, assemble
@@ -277,6 +277,28 @@ def test_two_rows_of_an_odd_map(stride):
     assert len(placed) == len(layers)
     gaps = [0] * len(layers)
     run(layers, fill(layers, rng), backend="pysim", gaps=gaps, where=f"seed {seed}")
+
+
+def test_lags_of_any_length():
+    """From one tap to DW_LAG_TAPS, with fewer taps in a window and with more."""
+    seed = 705
+    config = dataclasses.replace(TWO, dw_psum_depth=16, dw_wgt_depth=256, dw_ifmap_depth=800)
+    pick, rng = random.Random(seed), np.random.default_rng(seed)
+    shapes = [(3, 1, 1), (1, 1, 1), (40, 1, 1), (3, 16, 2), (3, 32, 1), (1, 16, 2), (2, 15, 2)]
+    layers = [
+        Layer(
+            config, rng, Window(r=r, s=s, stride_h=stride, stride_w=1), 4, 3,
+            paired=True, kind="unit" if n == 5 else "noise",
+        )
+        for n, (r, s, stride) in enumerate(shapes)
+    ]  # fmt: skip
+    lags = {stride * s for _, s, stride in shapes}
+    assert min(lags) == 1 and max(lags) == DW_LAG_TAPS
+    for some in (layers[:4], layers[4:]):
+        placed = place_all(some, pick)
+        assert len(placed) == len(some)
+        gaps = [0] * len(some)
+        run(some, fill(some, rng), backend="pysim", gaps=gaps, where=f"seed {seed}")
 
 
 def test_clocks_between_commands():
