@@ -200,12 +200,13 @@ class Core(wiring.Component):
             ofmap.r_pixel.eq(store.ofmap_r_pixel),
             ofmap.r_block.eq(store.ofmap_r_block),
         ]
-        for unit, psum in ((array, drain.psum), (depthwise, drain.dw_psum)):
+        for unit in (array, depthwise):
             m.d.comb += [
                 unit.psum_rd_slot.eq(drain.psum_rd_slot),
                 unit.psum_rd_addr.eq(drain.psum_rd_addr),
-                *(ours.eq(theirs) for ours, theirs in zip(psum, unit.psum)),
             ]
+        for ours, theirs in zip((drain.psum, *drain.dw_psum), (array.psum, *depthwise.psum)):
+            m.d.comb += [psum.eq(found) for psum, found in zip(ours, theirs)]
 
         # Counters: every clock of a run goes to exactly one of the first six causes.
         running = Signal()

@@ -129,8 +129,8 @@ class DepthwiseUnit(wiring.Component):
     lin_w_en, lin_w_target, lin_w_addr, lin_w_data : In
         Fills the weights, a beat a clock (LoadTarget.DW_WGT; others are not for this unit).
     psum_rd_en, psum_rd_slot, psum_rd_addr, psum_rd_row : In
-    psum : Out(ArrayLayout(signed(DW_SUM_BITS), out_channels)).array(pixels)
-        `psum_read_latency` clocks later; 0 for pixels that were not read in that clock.
+    psum : Out(ArrayLayout(signed(DW_SUM_BITS), out_channels)).array(dw_rows, pixels)
+        `psum_read_latency` clocks later; 0 for rows and pixels that were not read in that clock.
     inc_depthwise : Out(1)
     inc_macs_gated : Out(16)
     """
@@ -151,7 +151,7 @@ class DepthwiseUnit(wiring.Component):
                 "psum_rd_slot": In(2),
                 "psum_rd_addr": In(ceil_log2(config.dw_psum_depth)),
                 "psum_rd_row": In(1),
-                "psum": Out(sums).array(config.pixels),
+                "psum": Out(sums).array(config.dw_rows, config.pixels),
                 "inc_depthwise": Out(1),
                 "inc_macs_gated": Out(16),
             }
@@ -193,7 +193,6 @@ class DepthwiseUnit(wiring.Component):
             wgt.r_addr.eq(read_issue.wgt_addr),
             wgt.r_unit.eq(read_issue.unit_wgt),
         ]
-        found = [Const(0, len(self.psum[0].as_value()))] * cfg.pixels
         for r in range(cfg.dw_rows):
             m.submodules[f"lanes_{r}"] = lanes = DepthwiseLanes(cfg, maxima=r == 0)
             m.submodules[f"psums_{r}"] = psums = DepthwisePsums(cfg)
@@ -215,8 +214,6 @@ class DepthwiseUnit(wiring.Component):
                     lanes.act[i].eq(path.act[i]),
                     lanes.zero[i].eq(path.zero[i]),
                     psums.w_data[i].eq(lanes.acc[i]),
+                    self.psum[r][i].eq(psums.rd_data[i]),
                 ]
-                found[i] |= psums.rd_data[i].as_value()
-        for i in range(cfg.pixels):
-            m.d.comb += self.psum[i].as_value().eq(found[i])
         return m

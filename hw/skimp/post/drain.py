@@ -1,5 +1,8 @@
 """Drain: psums of a finished tile through requantisation into the ofmap side of the GLB."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth import *
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
@@ -48,8 +51,8 @@ class DrainUnit(wiring.Component):
         Of the depthwise unit, and of which row of it; else of the array.
     psum : In(ArrayLayout(signed(32), out_channels)).array(pixels)
         Of the array.
-    dw_psum : In(ArrayLayout(signed(DW_SUM_BITS), out_channels)).array(pixels)
-        Of the depthwise unit.
+    dw_psum : In(ArrayLayout(signed(DW_SUM_BITS), out_channels)).array(dw_rows, pixels)
+        Of the depthwise unit: 0 where it was not read.
     residual_r_en, residual_r_pixel : Out, residual_r_data : In(8 * out_channels)
         Data one clock later.
     ofmap_w_count, ofmap_w_pixel, ofmap_w_data : Out
@@ -93,7 +96,9 @@ class DrainUnit(wiring.Component):
                 "psum_rd_dw": Out(1),
                 "psum_rd_row": Out(1),
                 "psum": In(data.ArrayLayout(signed(32), channels)).array(config.pixels),
-                "dw_psum": In(data.ArrayLayout(signed(DW_SUM_BITS), channels)).array(config.pixels),
+                "dw_psum": In(data.ArrayLayout(signed(DW_SUM_BITS), channels)).array(
+                    config.dw_rows, config.pixels
+                ),
                 "residual_r_en": Out(1),
                 "residual_r_pixel": Out(16),
                 "residual_r_data": In(8 * channels),
@@ -227,7 +232,10 @@ class DrainUnit(wiring.Component):
         for k in range(steps):
             m.d.comb += valid[k].eq(running & (left > k) & (k < step))
         d_valid = delay(m, valid, latency, name="valid")
-        d_part = delay(m, Cat(now.dw, part), latency, name="part", reset_less=True)
+        # Part of the array's lanes, or none: the depthwise unit's come by an OR.
+        array_part = Signal(range(parts + 1))
+        m.d.comb += array_part.eq(Mux(now.dw, parts, part))
+        d_part = delay(m, array_part, latency, name="part", reset_less=True)
         d_place = delay(m, place, latency, name="place", reset_less=True)
         tag = Signal(self._tag)
         m.d.comb += [
@@ -250,8 +258,9 @@ class DrainUnit(wiring.Component):
             found = Signal.like(self.psum[0], name=f"psum_{k}")
             lanes = range(k, cfg.pixels, steps)
             for c in range(channels):
-                sources = [psum[i][c] for i in lanes for psum in (self.psum, self.dw_psum)]
-                m.d.comb += found[c].eq(choose(d_part, sources))
+                sources = [self.psum[i][c] for i in lanes] + [Const(0, signed(32))]
+                of_rows = [row[i][c] for row in self.dw_psum for i in lanes]
+                m.d.comb += found[c].eq(choose(d_part, sources) | reduce(or_, of_rows))
             psums.append(found)
         for k, slot in enumerate(slots[:steps]):
             of_slot = choose(d_place, psums) if k == 0 else psums[k]

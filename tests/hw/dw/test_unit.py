@@ -226,15 +226,18 @@ def run(layers, vectors, *, backend, gaps, where):
         place = dict(psum_rd_slot=layer.slot, psum_rd_addr=group, psum_rd_row=r)
         enabled = (1 << px) - 1 & ~(n % 3)
         vectors[n] |= place | dict(psum_rd_en=enabled)
-    psums = [f"psum__{i}" for i in range(px)]
+    psums = [f"psum__{r}__{i}" for r in range(config.dw_rows) for i in range(px)]
     dut = Queued(DepthwiseUnit(config), depth=QUEUE)
     results = run_vectors(dut, vectors, psums, backend=backend)
     checked = 0
     for n, (layer, r, group) in reads.items():
         for i in range(px):
             f = group * px + i
-            got = results[n + unit.psum_read_latency][f"psum__{i}"]
+            result = results[n + unit.psum_read_latency]
+            got = result[f"psum__{r}__{i}"]
             here = f"{where} command {layers.index(layer)} row {r} pixel {f}"
+            others = [result[f"psum__{row}__{i}"] for row in range(config.dw_rows) if row != r]
+            assert not any(others), here
             if not vectors[n]["psum_rd_en"] >> i & 1:
                 assert got == 0, here
             elif f < (layer.num_pixels, layer.num_pixels2)[r]:

@@ -95,14 +95,14 @@ class Surroundings(wiring.Component):
                 for ours, theirs in pairs:
                     m.d.comb += ours.eq(theirs) if member.flow == Out else theirs.eq(ours)
 
-        def read(name, ram, en, addr, latency):
-            """Return the word asked for `latency` clocks before."""
+        def read(name, ram, en, addr, latency, unread=None):
+            """Return the word asked for `latency` clocks before; a wrong one, or `unread`."""
             m.submodules[name] = ram
             asked = Signal(name=f"{name}_asked")
             m.d.sync += asked.eq(en)
             m.d.comb += [ram.r_en.eq(en), ram.r_addr.eq(addr)]
             word = Signal.like(ram.r_data, name=f"{name}_word")
-            m.d.comb += word.eq(Mux(asked, ram.r_data, ~ram.r_data))
+            m.d.comb += word.eq(Mux(asked, ram.r_data, ~ram.r_data if unread is None else unread))
             for k in range(1, latency):
                 later = Signal.like(word, name=f"{name}_word_d{k}")
                 m.d.sync += later.eq(word)
@@ -110,17 +110,22 @@ class Surroundings(wiring.Component):
             return word
 
         bits = ceil_log2(max(cfg.psum_depth, cfg.dw_psum_depth))
-        sources = (("psum", unit.psum, 32), ("dw_psum", unit.dw_psum, DW_SUM_BITS))
-        for dw, (name, psum, width) in enumerate(sources):
+        # Of the array, words that were not read are wrong ones; of the depthwise unit, they are 0.
+        sources = [(0, 0, unit.psum, 32)]
+        sources += [(1, row, psum, DW_SUM_BITS) for row, psum in enumerate(unit.dw_psum)]
+        for dw, row, psum, width in sources:
+            here = (self.psum_w_dw == dw) & (self.psum_w_row == row)
+            asked = (unit.psum_rd_dw == dw) & ((unit.psum_rd_row == row) | (not dw))
             for i in range(cfg.pixels):
-                ram = Ram1R1W(width=width * channels, depth=8 << bits)
-                at = Cat(unit.psum_rd_addr, unit.psum_rd_slot, unit.psum_rd_row & dw)
-                en = unit.psum_rd_en[i] & (unit.psum_rd_dw == dw)
-                word = read(f"{name}_{i}", ram, en, at, self._latency)
+                ram = Ram1R1W(width=width * channels, depth=4 << bits)
+                at = Cat(unit.psum_rd_addr, unit.psum_rd_slot)
+                en = unit.psum_rd_en[i] & asked
+                name = f"psum_{dw}_{row}_{i}"
+                word = read(name, ram, en, at, self._latency, unread=0 if dw else None)
                 m.d.comb += [
                     psum[i].as_value().eq(word),
-                    ram.w_en.eq(self.psum_w_en[i] & (self.psum_w_dw == dw)),
-                    ram.w_addr.eq(Cat(self.psum_w_addr[:bits], self.psum_w_slot, self.psum_w_row)),
+                    ram.w_en.eq(self.psum_w_en[i] & here),
+                    ram.w_addr.eq(Cat(self.psum_w_addr[:bits], self.psum_w_slot)),
                     ram.w_data.eq(self.psum_w_data),
                 ]
         ram = Ram1R1W(width=8 * cfg.out_channels, depth=cfg.ofmap_depth)
