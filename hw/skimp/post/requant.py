@@ -19,11 +19,20 @@ _LOWEST = 23
 _PRODUCT_UNIT = 22
 """Lowest bit of a product that two slices give: 5 bits less the multiplier, 17 the cascade."""
 
-_NARROW_BITS = 14
-"""Lower bits of the multiplier that a lane with one slice leaves to LUTs."""
+_NARROW_LOW = 5
+"""Lower bits of the sum that a lane with one slice leaves to LUTs."""
 
-_NARROW_UNIT = _NARROW_BITS + 5
-"""Lowest bit of a product that one slice gives: it takes the upper 27 of the sum's 32 bits."""
+_NARROW_BITS = 14
+"""Lower bits of the multiplier that it leaves to them."""
+
+_NARROW_UNIT = _NARROW_BITS + _NARROW_LOW
+"""Lowest bit of a product that one slice gives."""
+
+_LOW_ROWS = 3
+"""Rows for the former, of two bits each; then come those for the latter."""
+
+_NARROW_ROWS = (33, 33, 33, 33, 31, 29, 29, 29, 29, 29)
+"""Bits of the sums of its rows: what comes before the row counts a quarter in each."""
 
 
 class RequantControl(data.Struct):
@@ -60,14 +69,14 @@ class RequantLane(wiring.Component):
 
     Notes
     -----
-    *Latency*: 10 clocks; one value a clock. *Resources*: 2 DSP48E2 for the 32 x 31 bit product, or
+    *Latency*: 11 clocks; one value a clock. *Resources*: 2 DSP48E2 for the 32 x 31 bit product, or
     1 and twice the LUTs.
 
     A product goes down 31 - shift places in all modes: a left shift in front of it only drops bits.
     Behind it just the bits that int8 can hold are moved; the others are told by flags.
     """
 
-    latency = 10
+    latency = 11
 
     def __init__(self, *, slices: int = 2):
         if slices not in (1, 2):
@@ -88,12 +97,12 @@ class RequantLane(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         shifts = [self.shift]
-        for k in range(1, 8):
+        for k in range(1, 9):
             shifts.append(Signal(signed(7), name=f"shift_d{k}", reset_less=True))
             m.d.sync += shifts[k].eq(shifts[k - 1])
 
         def at(stage):
-            """Control of the value that this stage (1 to 10) works on."""
+            """Control of the value that this stage (1 to 11) works on."""
             return self.control if stage == 1 else self.control_d[stage - 2]
 
         def shift_at(stage):
@@ -132,86 +141,86 @@ class RequantLane(wiring.Component):
         for k in range(1, MAX_SHIFT + 1):
             m.d.comb += x[32 - k].eq(Mux(s1_left >= k, highest, s1_x[32 - k]))
 
-        # Stages 2 to 6: product.
+        # Stages 2 to 7: product.
         # Rounding twice adds half of 2^31 here. (The first one of TFLite truncates, but below 0 it
         # adds 1 - 2^30, which comes to the same: floor((p + 2^30) / 2^31).)
         product = self._one_slice if self._slices == 1 else self._two_slices
-        s6_x = Signal(signed(40))  # in units of 2^23
-        m.d.comb += s6_x.eq(product(m, x, s1_mult, rounds_twice(5)))
+        s7_x = Signal(signed(40))  # in units of 2^23
+        m.d.comb += s7_x.eq(product(m, x, s1_mult, rounds_twice(6)))
 
-        # Stages 7 and 8: bit 7 - shift decides how to round, and the 8 bits above it are the result.
+        # Stages 8 and 9: bit 7 - shift decides how to round, and the 8 bits above it are the result.
         # Of the bits above these it counts whether they all are the sign; of those below, back to
         # 2^31, whether there is a one: the second rounding is half away from zero.
         # 7 - shift = 8 + ~shift; first by whole nibbles.
         nibbles = Signal(4, reset_less=True)
         wide = Signal(24)
-        sign = s6_x[-1]
-        extended = Cat(s6_x, sign.replicate(16))
+        sign = s7_x[-1]
+        extended = Cat(s7_x, sign.replicate(16))
         beyond = Signal(7)
         below = Signal(7)
-        s7_x = Signal(12, reset_less=True)
-        s7_sign = Signal(reset_less=True)
-        s7_far = Signal(reset_less=True)
-        s7_up = Signal(reset_less=True)
-        m.d.sync += nibbles.eq(~shift_at(6)[2:6] + 2)
+        s8_x = Signal(12, reset_less=True)
+        s8_sign = Signal(reset_less=True)
+        s8_far = Signal(reset_less=True)
+        s8_up = Signal(reset_less=True)
+        m.d.sync += nibbles.eq(~shift_at(7)[2:6] + 2)
         with m.Switch(nibbles[2:]):
             for k in range(3):
                 with m.Case(k):
                     m.d.comb += wide.eq(extended[16 * k :])
         for k in range(7):
-            high = s6_x[4 * k + 12 : 4 * k + 16]
+            high = s7_x[4 * k + 12 : 4 * k + 16]
             m.d.comb += [
                 beyond[k].eq((high != sign.replicate(4)) & (nibbles <= k)),
-                below[k].eq(s6_x[4 * k + 8 : 4 * k + 12].any() & (nibbles > k + 2)),
+                below[k].eq(s7_x[4 * k + 8 : 4 * k + 12].any() & (nibbles > k + 2)),
             ]
         m.d.sync += [
-            s7_x.eq(wide.bit_select(nibbles[:2] << 2, 12)),
-            s7_sign.eq(sign),
-            s7_far.eq(beyond.any()),
-            s7_up.eq(~rounds_twice(7) | ~sign | below.any()),
+            s8_x.eq(wide.bit_select(nibbles[:2] << 2, 12)),
+            s8_sign.eq(sign),
+            s8_far.eq(beyond.any()),
+            s8_up.eq(~rounds_twice(8) | ~sign | below.any()),
         ]
         place = Signal(2)
         window = Signal(9)
-        s8_x = Signal(signed(9), reset_less=True)
-        s8_far = Signal(reset_less=True)
-        s8_up = Signal(reset_less=True)
-        m.d.comb += [place.eq(~shift_at(8)[:2]), window.eq(s7_x.bit_select(place, 9))]
-        near_below = Cat(s7_x[k] & (place > k) for k in range(3)).any()
-        near_beyond = Cat((s7_x[9 + k] != s7_sign) & (place <= k) for k in range(3)).any()
-        m.d.sync += [
-            s8_x.eq(Cat(window[1:], s7_sign).as_signed()),
-            s8_far.eq(s7_far | near_beyond),
-            s8_up.eq(window[0] & (s7_up | near_below) & ~is_mode(8, Rounding.AWAY)),
-        ]
-
-        # Stage 9: round up or sign back (never both), zero point.
-        s9_x = Signal(signed(10), reset_less=True)
+        s9_x = Signal(signed(9), reset_less=True)
         s9_far = Signal(reset_less=True)
-        s9_sign = Signal(reset_less=True)
-        s8_negative = delay(m, s1_negative, 7, name="negative", reset_less=True)
-        signed_x = s8_x ^ s8_negative.replicate(9).as_signed()
+        s9_up = Signal(reset_less=True)
+        m.d.comb += [place.eq(~shift_at(9)[:2]), window.eq(s8_x.bit_select(place, 9))]
+        near_below = Cat(s8_x[k] & (place > k) for k in range(3)).any()
+        near_beyond = Cat((s8_x[9 + k] != s8_sign) & (place <= k) for k in range(3)).any()
         m.d.sync += [
-            s9_x.eq(add(at(9).out_zp, signed_x, s8_up | s8_negative)),
-            s9_far.eq(s8_far),
-            s9_sign.eq(s8_x[-1] ^ s8_negative),
+            s9_x.eq(Cat(window[1:], s8_sign).as_signed()),
+            s9_far.eq(s8_far | near_beyond),
+            s9_up.eq(window[0] & (s8_up | near_below) & ~is_mode(9, Rounding.AWAY)),
         ]
 
-        # Stage 10: clamp. Beyond 8 bits only the sign counts: no zero point brings that back.
+        # Stage 10: round up or sign back (never both), zero point.
+        s10_x = Signal(signed(10), reset_less=True)
+        s10_far = Signal(reset_less=True)
+        s10_sign = Signal(reset_less=True)
+        s9_negative = delay(m, s1_negative, 8, name="negative", reset_less=True)
+        signed_x = s9_x ^ s9_negative.replicate(9).as_signed()
+        m.d.sync += [
+            s10_x.eq(add(at(10).out_zp, signed_x, s9_up | s9_negative)),
+            s10_far.eq(s9_far),
+            s10_sign.eq(s9_x[-1] ^ s9_negative),
+        ]
+
+        # Stage 11: clamp. Beyond 8 bits only the sign counts: no zero point brings that back.
         under, over = Signal(), Signal()
         m.d.comb += [
-            under.eq(Mux(s9_far, s9_sign, s9_x < at(10).act_min)),
-            over.eq(Mux(s9_far, ~s9_sign, s9_x > at(10).act_max)),
+            under.eq(Mux(s10_far, s10_sign, s10_x < at(11).act_min)),
+            over.eq(Mux(s10_far, ~s10_sign, s10_x > at(11).act_max)),
         ]
         with m.If(under):
-            m.d.sync += self.ofmap.eq(at(10).act_min)
+            m.d.sync += self.ofmap.eq(at(11).act_min)
         with m.Elif(over):
-            m.d.sync += self.ofmap.eq(at(10).act_max)
+            m.d.sync += self.ofmap.eq(at(11).act_max)
         with m.Else():
-            m.d.sync += self.ofmap.eq(s9_x[:8].as_signed())
+            m.d.sync += self.ofmap.eq(s10_x[:8].as_signed())
         return m
 
     def _two_slices(self, m, x, mult, rnd_en):
-        """Return x * mult div 2^23 in stage 6, plus 2^7 where rnd_en says so in stage 5.
+        """Return x * mult div 2^23 in stage 7, plus 2^7 where rnd_en says so in stage 6.
 
         The slices multiply by the upper 26 bits of the multiplier. Its lowest 5 go through rows
         (Booth, radix 4) that the LUTs of their adders make besides: bit 0, then bits 1 and 2, then
@@ -219,26 +228,30 @@ class RequantLane(wiring.Component):
         """
         m.submodules.product = product = WideProduct(rnd=1 << (30 - _PRODUCT_UNIT))
         s2_x = Signal(signed(32), reset_less=True)
-        s2_x0 = Signal(signed(32), reset_less=True)
-        s2_digits = Signal(4, reset_less=True)
+        s2_mult = Signal(31, reset_less=True)
         s3_x = Signal(signed(32), reset_less=True)
-        s3_digits = Signal(3, reset_less=True)
-        s3_sum = Signal(signed(34), reset_less=True)
-        s4_sum = Signal(signed(34))
+        s3_x0 = Signal(signed(32), reset_less=True)
+        s3_digits = Signal(4, reset_less=True)
+        s4_x = Signal(signed(32), reset_less=True)
+        s4_digits = Signal(3, reset_less=True)
+        s4_sum = Signal(signed(34), reset_less=True)
+        s5_sum = Signal(signed(34))
         m.d.sync += [
             s2_x.eq(x),
-            s2_x0.eq(Mux(mult[0], x, 0)),
-            s2_digits.eq(mult[1:5]),
+            s2_mult.eq(mult),
             s3_x.eq(s2_x),
-            s3_digits.eq(s2_digits[1:]),
-            s3_sum.eq(add_digit(s2_x0[1:].as_signed(), s2_x, 0, s2_digits[0], s2_digits[1])),
+            s3_x0.eq(Mux(s2_mult[0], s2_x, 0)),
+            s3_digits.eq(s2_mult[1:5]),
+            s4_x.eq(s3_x),
+            s4_digits.eq(s3_digits[1:]),
+            s4_sum.eq(add_digit(s3_x0[1:].as_signed(), s3_x, 0, s3_digits[0], s3_digits[1])),
         ]
         m.d.comb += [
-            s4_sum.eq(add_digit(s3_sum[2:].as_signed(), s3_x, *s3_digits)),
-            product.x.eq(x),
-            product.mult.eq(mult[5:31]),
-            product.mult_carry.eq(mult[4]),
-            product.addend.eq(s4_sum[2:].as_signed()),
+            s5_sum.eq(add_digit(s4_sum[2:].as_signed(), s4_x, *s4_digits)),
+            product.x.eq(s2_x),
+            product.mult.eq(s2_mult[5:31]),
+            product.mult_carry.eq(s2_mult[4]),
+            product.addend.eq(s5_sum[2:].as_signed()),
             product.rnd_en.eq(rnd_en),
         ]
         return product.p[_LOWEST - _PRODUCT_UNIT :].as_signed()
@@ -246,50 +259,34 @@ class RequantLane(wiring.Component):
     def _one_slice(self, m, x, mult, rnd_en):
         """Return the same with a slice for the upper 27 bits of x and 17 of the multiplier.
 
-        Rows in LUTs, two a clock: x by the multiplier's lower 14 bits (where bit 13 counts as
-        -2^13, and above as one more), of which only what goes beyond them matters; and the lowest
-        5 bits of x by the upper part, which is negative, as the slice wants it.
+        Rows in LUTs, two a clock: first the multiplier by the lowest 5 bits of x, then the upper
+        bits of x by the multiplier's lower 14, where bit 13 counts as -2^13, and in the slice once
+        more as one. Of each sum only what goes beyond the slice's lowest bit matters.
         """
         m.submodules.product = product = NarrowProduct(rnd=1 << (30 - _NARROW_UNIT))
-        row_sum, row_x, digits = Const(0, signed(34)), x, Cat(Const(0, 1), mult[:_NARROW_BITS])
-        for stage in range(2, 6):
-            for nth in range(min(2, len(digits) // 2)):
-                row = Signal(signed(34), name=f"s{stage}_row_{nth}")
-                m.d.comb += row.eq(add_digit(row_sum[2:].as_signed(), row_x, *digits[:3]))
-                row_sum, digits = row, digits[2:]
-            if stage < 5:
-                row_sum = delay(m, row_sum, 1, name=f"s{stage}_sum", reset_less=True)
-                row_x = delay(m, row_x, 1, name=f"s{stage}_x", reset_less=True)
-                held = Signal(len(digits), name=f"s{stage}_digits", reset_less=True)
-                m.d.sync += held.eq(digits)
-                digits = held
-
-        s2_upper = Signal(signed(18), reset_less=True)
-        s3_upper = Signal(signed(18), reset_less=True)
-        s2_low = Signal(5, reset_less=True)
-        s3_low = Signal(2, reset_less=True)
-        s3_sum = Signal(signed(22), reset_less=True)
-        s4_sum = Signal(signed(23), reset_less=True)
-        inverted = Cat(~mult[_NARROW_BITS:], Const(1, 1)).as_signed()
-        # Inverted bits are the negative digit: twice negative.
-        low = ~Cat(Const(0, 1), s2_low)
-        s3_row = add_digit(Const(0, signed(18)), s2_upper, *low[:3])
-        m.d.sync += [
-            s2_upper.eq(add(Const(0, signed(18)), inverted, ~mult[_NARROW_BITS - 1])),
-            s2_low.eq(x),
-            s3_upper.eq(s2_upper),
-            s3_low.eq(~s2_low[3:]),
-            s3_sum.eq(Cat(s3_row[:2], add_digit(s3_row[2:].as_signed(), s2_upper, *low[2:5]))),
-            s4_sum.eq(
-                Cat(s3_sum[:4], add_digit(s3_sum[4:].as_signed(), s3_upper, *s3_low, Const(1, 1)))
-            ),
-        ]
-        m.d.comb += [
-            product.x.eq(x[5:].as_signed()),
-            product.y.eq(s2_upper),
-            product.addend.eq((row_sum[2:].as_signed() + s4_sum)[5:].as_signed()),
-            product.rnd_en.eq(rnd_en),
-        ]
+        row_sum = Const(0, signed(3))
+        for k, width in enumerate(_NARROW_ROWS):
+            stage = 2 + k // 2
+            if stage > 2 and k % 2 == 0:
+                x = delay(m, x, 1, name=f"s{stage - 1}_x", reset_less=True)
+                mult = delay(m, mult, 1, name=f"s{stage - 1}_mult", reset_less=True)
+                row_sum = delay(m, row_sum, 1, name=f"s{stage - 1}_sum", reset_less=True)
+                if stage == 3:
+                    m.d.comb += product.y.eq(mult[_NARROW_BITS:])
+                    m.d.comb += product.y_carry.eq(mult[_NARROW_BITS - 1])
+                if stage == 4:
+                    m.d.comb += product.x.eq(x[_NARROW_LOW:].as_signed())
+            if k < _LOW_ROWS:
+                factor = Cat(mult, Const(0, 1)).as_signed()
+                bits, nth = Cat(x[:_NARROW_LOW], Const(0, 1)), k
+            else:
+                factor, bits, nth = x[_NARROW_LOW:].as_signed(), mult[:_NARROW_BITS], k - _LOW_ROWS
+            digits = Cat(Const(0, 1), bits)[2 * nth : 2 * nth + 3]
+            row = Signal(signed(width), name=f"row_{k}")
+            down = 1 if k == _LOW_ROWS else 2
+            m.d.comb += row.eq(add_digit(row_sum[down:].as_signed(), factor, *digits))
+            row_sum = row
+        m.d.comb += [product.addend.eq(row_sum[2:].as_signed()), product.rnd_en.eq(rnd_en)]
         return product.p[_LOWEST - _NARROW_UNIT :].as_signed()
 
 

@@ -8,10 +8,11 @@ __all__ = ["add", "add_digit"]
 def add(a, b, carry):
     """Return a + b + carry in a single carry chain; b may be logic of up to 5 inputs a bit.
 
-    The operand a goes to the chain as it is, so b's logic fits into the LUTs of the sum. The carry
-    comes from a bit below that adds it to itself, which takes no LUT.
+    The operand a goes to the chain as it is, so b's logic fits into the LUTs of the sum. (Of a sum
+    Yosys takes the narrower one for that, but a - ~b - 1 leaves no choice.) The carry comes from a
+    bit below, which takes no LUT.
     """
-    return (Cat(carry, a).as_signed() + Cat(carry, b).as_signed())[1:].as_signed()
+    return (Cat(carry, a).as_signed() - Cat(Const(1, 1), ~b).as_signed())[1:].as_signed()
 
 
 def add_digit(a, x, lower, middle, upper):

@@ -59,6 +59,7 @@ _W_RND = 0b10 << 7
 # pre-adder makes D + A2, the multiplier takes B2.
 _INMODE_D_PLUS_A2 = 0b00100
 _INMODE_D_MINUS_A2 = 0b01100
+_INMODE_D_MINUS_B2 = 0b01100  # the pre-adder on B
 # ALUMODE (UG579, "Three-Input ALUMODE"): Z + W + X + Y + CIN, and Z - (W + X + Y + CIN).
 _ALUMODE_ADD = 0b0000
 _ALUMODE_SUBTRACT = 0b0011
@@ -101,22 +102,23 @@ def is_xilinx(platform) -> bool:
 
 def _dsp48e2(
     *, b_regs, rnd, a, d, b, pcin, p, pcout, opmode, ce_ad_inputs, ce_ad, ce_b, ce_m,
-    a_regs=1, c=None, inmode=_INMODE_D_PLUS_A2, alumode=_ALUMODE_ADD,
+    a_regs=1, c=None, inmode=_INMODE_D_PLUS_A2, alumode=_ALUMODE_ADD, preadd="A",
 ):  # fmt: skip
     """Return the instance; everything that is not an argument is the same for all our slices.
 
     With one A register it is A2, enabled by CEA2; with one B register it is B2 (UG579, "A, B, C,
-    D and CARRYIN clock enables"). OPMODE goes through its register, beside M.
+    D and CARRYIN clock enables"). OPMODE goes through its register, beside M. The sum of D and the
+    port that `preadd` names takes the place of this port at the multiplier.
     """
     ce_b1, ce_b2 = ce_b
     return Instance(
         "DSP48E2",
         # Feature control
-        p_AMULTSEL="AD",
+        p_AMULTSEL="AD" if preadd == "A" else "A",
         p_A_INPUT="DIRECT",
-        p_BMULTSEL="B",
+        p_BMULTSEL="AD" if preadd == "B" else "B",
         p_B_INPUT="DIRECT",
-        p_PREADDINSEL="A",
+        p_PREADDINSEL=preadd,
         p_RND=Const(rnd, _P_BITS),
         p_USE_MULT="MULTIPLY",
         p_USE_SIMD="ONE48",
@@ -566,7 +568,9 @@ class WideProduct(wiring.Component):
 
 
 class NarrowProduct(wiring.Component):
-    """addend - x * y, and a constant where wanted.
+    """addend + x * (y + y_carry), and a constant where wanted.
+
+    The slice multiplies by -(y + y_carry) and subtracts, as those of `WideProduct`.
 
     Parameters
     ----------
@@ -575,8 +579,8 @@ class NarrowProduct(wiring.Component):
 
     Members
     -------
+    y : In(17), y_carry : In(1)
     x : In(signed(27))
-    y : In(signed(18))
         1 clock later.
     addend : In(signed(32)), rnd_en : In(1)
         3 clocks later.
@@ -584,7 +588,7 @@ class NarrowProduct(wiring.Component):
 
     Notes
     -----
-    *Latency*: 5 clocks from x to p; a product a clock. *Resources*: 1 DSP48E2.
+    *Latency*: 5 clocks from y to p; a product a clock. *Resources*: 1 DSP48E2.
     """
 
     latency = 5
@@ -593,8 +597,9 @@ class NarrowProduct(wiring.Component):
         self._rnd = rnd
         super().__init__(
             {
+                "y": In(17),
+                "y_carry": In(1),
                 "x": In(signed(27)),
-                "y": In(signed(18)),
                 "addend": In(signed(32)),
                 "rnd_en": In(1),
                 "p": Out(signed(_P_BITS)),
@@ -603,6 +608,8 @@ class NarrowProduct(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        carry_d1 = Signal(reset_less=True)
+        m.d.sync += carry_d1.eq(self.y_carry)
         if is_xilinx(platform):
             a = Signal(signed(30))
             c = Signal(signed(_P_BITS))
@@ -618,14 +625,16 @@ class NarrowProduct(wiring.Component):
                 b_regs=2,
                 rnd=-self._rnd & (1 << _P_BITS) - 1,
                 a=a,
-                d=Const(0, 27),
-                b=self.y,
+                d=carry_d1.replicate(27),
+                b=Cat(self.y, Const(0, 1)),
                 c=c,
                 pcin=Const(0, _P_BITS),
                 p=self.p,
                 pcout=Signal(_P_BITS, name="pcout"),
                 opmode=opmode,
+                inmode=_INMODE_D_MINUS_B2,
                 alumode=_ALUMODE_SUBTRACT,
+                preadd="B",
                 ce_ad_inputs=always,
                 ce_ad=always,
                 ce_b=(always, always),
@@ -633,21 +642,23 @@ class NarrowProduct(wiring.Component):
             )
             return m
 
+        b1_reg = Signal(17, reset_less=True)
+        b2_reg = Signal(17, reset_less=True)
+        d_reg = Signal(reset_less=True)
         a1_reg = Signal(signed(27), reset_less=True)
         a2_reg = Signal(signed(27), reset_less=True)
-        ad_reg = Signal(signed(27), reset_less=True)
-        b1_reg = Signal(signed(18), reset_less=True)
-        b2_reg = Signal(signed(18), reset_less=True)
+        ad_reg = Signal(signed(18), reset_less=True)
         m_reg = Signal(signed(45), reset_less=True)
         c_reg = Signal(signed(32), reset_less=True)
         w_is_rnd = Signal(reset_less=True)
         m.d.sync += [
-            a1_reg.eq(self.x),
-            a2_reg.eq(a1_reg),
-            ad_reg.eq(a2_reg),
             b1_reg.eq(self.y),
             b2_reg.eq(b1_reg),
-            m_reg.eq(ad_reg * b2_reg),
+            d_reg.eq(carry_d1),
+            ad_reg.eq(-(b2_reg + d_reg)),
+            a1_reg.eq(self.x),
+            a2_reg.eq(a1_reg),
+            m_reg.eq(a2_reg * ad_reg),
             c_reg.eq(self.addend),
             w_is_rnd.eq(self.rnd_en),
             self.p.eq(c_reg - (m_reg - Mux(w_is_rnd, self._rnd, 0))),

@@ -2,8 +2,8 @@
 // skimp uses and their close neighbours: operand registers, pre-adder, multiplier, the four
 // multiplexers, adder/subtracter, cascades. Clock for clock and bit for bit; no delays.
 //
-// Not modelled: logic unit, SIMD, pattern detector, wide XOR, the carry outputs and the pre-adder
-// on B. Asking for one of them stops the simulation ($fatal); their outputs stay 0.
+// Not modelled: logic unit, SIMD, pattern detector, wide XOR and the carry outputs. Asking for one
+// of them stops the simulation ($fatal); their outputs stay 0.
 // MULTSIGNIN and CARRYCASCIN are not read.
 //
 // All registers start at 0, as the device's do after configuration.
@@ -118,8 +118,10 @@ module DSP48E2 #(
         if (USE_PATTERN_DETECT != "NO_PATDET" || AUTORESET_PATDET != "NO_RESET")
             $fatal(1, "DSP48E2 model: there is no pattern detector");
         if (USE_MULT != "MULTIPLY") $fatal(1, "DSP48E2 model: USE_MULT must be MULTIPLY");
-        if (PREADDINSEL != "A") $fatal(1, "DSP48E2 model: PREADDINSEL must be A");
-        if (BMULTSEL != "B") $fatal(1, "DSP48E2 model: BMULTSEL must be B");
+        if (PREADDINSEL != "A" && PREADDINSEL != "B")
+            $fatal(1, "DSP48E2 model: PREADDINSEL must be A or B");
+        if (BMULTSEL != "B" && BMULTSEL != "AD")
+            $fatal(1, "DSP48E2 model: BMULTSEL must be B or AD");
         if (AMULTSEL != "A" && AMULTSEL != "AD")
             $fatal(1, "DSP48E2 model: AMULTSEL must be A or AD");
         if (A_INPUT != "DIRECT" && A_INPUT != "CASCADE")
@@ -205,10 +207,14 @@ module DSP48E2 #(
         else if (CED) d_reg <= D;
     end
 
-    // ---- Pre-adder: INMODE[0] A1 or A2, [1] A is 0, [2] D is used, [3] subtracts, [4] B1 or B2 --
-    wire [26:0] a_preadd = inmode[1] ? 27'd0 : inmode[0] ? a1[26:0] : a2[26:0];
+    // ---- Pre-adder: INMODE[0] A1 or A2, [4] B1 or B2, [1] which of these goes to it is 0,
+    // [2] D is used, [3] subtracts
+    localparam preadds_b = PREADDINSEL == "B";
+    wire [26:0] a_chosen = inmode[1] && !preadds_b ? 27'd0 : inmode[0] ? a1[26:0] : a2[26:0];
+    wire [17:0] b_chosen = inmode[1] && preadds_b ? 18'd0 : inmode[4] ? b1 : b2;
+    wire [26:0] ab_preadd = preadds_b ? {{9{b_chosen[17]}}, b_chosen} : a_chosen;
     wire [26:0] d_preadd = inmode[2] ? d : 27'd0;
-    wire [26:0] ad_in = inmode[3] ? d_preadd - a_preadd : d_preadd + a_preadd;
+    wire [26:0] ad_in = inmode[3] ? d_preadd - ab_preadd : d_preadd + ab_preadd;
     reg [26:0] ad_reg = 0;
     always @(posedge CLK)
         if (rst_d) ad_reg <= 0;
@@ -216,8 +222,8 @@ module DSP48E2 #(
 
     // ---- Multiplier: 27 x 18 bits, signed ----------------------------------------------------
     wire [26:0] ad = ADREG != 0 ? ad_reg : ad_in;
-    wire signed [26:0] a_mult = AMULTSEL == "AD" ? ad : a_preadd;
-    wire signed [17:0] b_mult = inmode[4] ? b1 : b2;
+    wire signed [26:0] a_mult = AMULTSEL == "AD" ? ad : a_chosen;
+    wire signed [17:0] b_mult = BMULTSEL == "AD" ? ad[17:0] : b_chosen;
     wire signed [44:0] m_in = a_mult * b_mult;
     reg signed [44:0] m_reg = 0;
     wire signed [44:0] m = MREG != 0 ? m_reg : m_in;
@@ -303,8 +309,8 @@ module DSP48E2 #(
             $fatal(1, "DSP48E2 model: CARRYINSEL %b: no cascaded carry", carryinsel);
         if ((inmode[0] && AREG != 2) || (inmode[4] && BREG != 2))
             $fatal(1, "DSP48E2 model: INMODE %b selects a register that is not there", inmode);
-        if (AMULTSEL == "A" && inmode[3:2] != 2'b00)
-            $fatal(1, "DSP48E2 model: INMODE %b uses the pre-adder, AMULTSEL is A", inmode);
+        if (AMULTSEL == "A" && BMULTSEL == "B" && inmode[3:2] != 2'b00)
+            $fatal(1, "DSP48E2 model: INMODE %b uses the pre-adder, neither operand is AD", inmode);
     end
 
     // ---- Not modelled ------------------------------------------------------------------------

@@ -232,15 +232,23 @@ def test_narrow_product(body):
         return rng.choice((-top - 1, top, -1, 0, 1, rng.randint(-top - 1, top)))
 
     vectors = [
-        dict(x=rng.getrandbits(26), y=rng.getrandbits(17), addend=rng.getrandbits(31), rnd_en=0)
+        dict(
+            x=rng.getrandbits(26),
+            y=rng.getrandbits(17),
+            y_carry=0,
+            addend=rng.getrandbits(31),
+            rnd_en=0,
+        )
         for _ in range(num_clocks + NarrowProduct.latency)
     ]
     wanted = []
     for t in range(num_clocks):
-        x, y, addend, rnd_en = any_of(27), any_of(18), any_of(32), rng.randrange(2)
-        vectors[t]["x"], vectors[t + 1]["y"] = x, y
+        x, y, addend = any_of(27), any_of(18) & (1 << 17) - 1, any_of(32)
+        y_carry, rnd_en = rng.randrange(2), rng.randrange(2)
+        vectors[t] |= dict(y=y, y_carry=y_carry)
+        vectors[t + 1]["x"] = x
         vectors[t + 3] |= dict(addend=addend, rnd_en=rnd_en)
-        wanted.append(addend - x * y + 2048 * rnd_en)
+        wanted.append(addend + x * (y + y_carry) + 2048 * rnd_en)
     got = run_vectors(NarrowProduct(rnd=2048), vectors, ["p"], **body)
     for t, want in enumerate(wanted):
         assert signed(got[t + NarrowProduct.latency]["p"], 48) == want, f"clock {t}"
@@ -352,6 +360,7 @@ run_vectors(Odd(**{changed!r}), [{{"go": 1}}] * 4, ["p"],
     ("changed", "message"),
     [
         ({"p_USE_SIMD": "TWO24"}, "USE_SIMD must be ONE48"),
+        ({"i_INMODE": 4}, "neither operand is AD"),
         ({}, "selects half of the product"),
     ],
 )
