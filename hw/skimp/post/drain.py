@@ -12,16 +12,19 @@ from amaranth.utils import ceil_log2
 from skimp.config import DW_SUM_BITS, Config
 from skimp.ctrl.decode import COMMAND_BITS, view
 from skimp.feed.pipe import delay
-from skimp.isa import MASK_BITS, TABLE_ENTRIES, Opcode, Rounding
+from skimp.isa import MASK_BITS, TABLE_ENTRIES, Opcode, Rounding, Semaphore
 from skimp.post.add_tables import AddTables
 from skimp.post.params import ParamSets
 from skimp.post.requant import Requant
 from skimp.prim.choose import choose
 
-__all__ = ["SETTLE_CYCLES", "DrainUnit"]
+__all__ = ["EARLY_POSTS", "SETTLE_CYCLES", "DrainUnit"]
 
 SETTLE_CYCLES = 8
 """Clocks after which the sums of the command before have taken their parameters."""
+
+EARLY_POSTS = 1 << Semaphore.PSUM_FREE | 1 << Semaphore.DW_PSUM_FREE
+"""Semaphores that a command posts with its last psum read; the others with its last pixel."""
 
 _COMMANDS_UNDER_WAY = 8
 
@@ -63,7 +66,8 @@ class DrainUnit(wiring.Component):
     -----
     *Throughput*: drain_pixels a clock without a gap between commands, where a command lasts as
     long as it takes to read the next one's parameters; commands that differ in the second stage
-    wait until the pipeline is empty. *Latency*: `latency` clocks from a psum read to its ofmap
+    wait until the pipeline is empty. EARLY_POSTS go out with the last psum read, the other posts
+    with the last pixel written. *Latency*: `latency` clocks from a psum read to its ofmap
     word, `add_latency` with a second stage.
     """
 
@@ -323,6 +327,9 @@ class DrainUnit(wiring.Component):
         m.d.comb += [
             self.ofmap_w_pixel.eq(finished_tag.pixel),
             self.idle.eq(self.command.ready & ~self.command.valid & ~running & (in_pipeline == 0)),
-            self.post.eq(Mux(finished, posts.r_data, 0)),
+            self.post.eq(
+                Mux(running & last, now.post & EARLY_POSTS, 0)
+                | Mux(finished, posts.r_data & ~Const(EARLY_POSTS, MASK_BITS), 0)
+            ),
         ]
         return m

@@ -2,7 +2,7 @@
 
 from skimp.config import Config
 from skimp.isa import Semaphore
-from skimp.post.drain import SETTLE_CYCLES
+from skimp.post.drain import EARLY_POSTS, SETTLE_CYCLES
 from skimp_sim.perf.kernel import NEVER, CommandQueue, Semaphores, Unit, mask_of
 from skimp_sim.perf.timing import timing_of
 
@@ -18,7 +18,7 @@ class Drain(Unit):
     The parameters of the next command are read while one runs, SETTLE_CYCLES clocks or more behind
     its first clock, param_cycles clocks long. Commands that differ in the second stage wait
     until the pipeline is empty, add_latency + 2 clocks behind the last pixel. It posts `latency`
-    clocks (with a second stage add_latency) behind its last pixel.
+    clocks (with a second stage add_latency) behind its last pixel, EARLY_POSTS with it.
 
     Parameters
     ----------
@@ -69,7 +69,8 @@ class Drain(Unit):
         self._settled = begin + 1 + SETTLE_CYCLES
         self._free = begin + 1
         latency = self._add_latency if command.add else self._latency
-        self._semaphores.post(command.post, self._end + latency + 1)
+        self._semaphores.post(command.post & EARLY_POSTS, self._end + 1)
+        self._semaphores.post(command.post & ~EARLY_POSTS, self._end + latency + 1)
         self.idle_from = self._end + self._add_latency + 2
         self.busy.append((granted, self.idle_from))
         self.running.append((begin + 1, self._end + 1))

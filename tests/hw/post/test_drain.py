@@ -2,6 +2,7 @@
 
 import dataclasses
 import random
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from testconfigs import ODD, QUAD
 from skimp.config import DW_SUM_BITS
 from skimp.configs import PRESETS
 from skimp.ctrl.decode import COMMAND_BITS
-from skimp.isa import MASK_BITS, Opcode, Rounding, assemble
+from skimp.isa import MASK_BITS, Opcode, Rounding, Semaphore, assemble
 from skimp.mem.ram import Ram1R1W
 from skimp.post.drain import DrainUnit
 from skimp_sim.bench.vectors import run_vectors
@@ -283,7 +284,8 @@ class Bench:
         writes = [n for n, r in enumerate(results) if r["ofmap_w_count"]]
         posts = [(n, r["post"]) for n, r in enumerate(results) if r["post"]]
         assert len(reads) == drains, self.where
-        spans, wanted_posts = [], []
+        spans, wanted_posts = [], Counter()
+        early = 1 << Semaphore.PSUM_FREE | 1 << Semaphore.DW_PSUM_FREE
         read, write = iter(reads), iter(writes)
         for number, c in enumerate(self.commands):
             where = f"{self.where} command {number}"
@@ -303,10 +305,10 @@ class Bench:
                 assert got == rows[done : done + count], f"{where} pixel {done}"
                 done += count
             spans.append((asked[0], asked[-1], asked[0] + latency, clock))
-            if c["post"]:
-                wanted_posts.append((clock, c["post"]))
+            wanted_posts[asked[-1]] += c["post"] & early
+            wanted_posts[clock] += c["post"] & ~early
         assert next(write, None) is None, f"{self.where}: more than was asked for"
-        assert posts == wanted_posts, self.where
+        assert posts == sorted((+wanted_posts).items()), self.where
         # Busy from the clock in which a command is offered until its last pixel is written.
         offered = next(n for n, r in enumerate(results) if r["offered"])
         left = {n for n in range(offered, writes[-1] + 1) if results[n]["offered"]}
