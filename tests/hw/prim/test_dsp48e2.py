@@ -360,7 +360,7 @@ run_vectors(Odd(**{changed!r}), [{{"go": 1}}] * 4, ["p"],
     ("changed", "message"),
     [
         ({"p_USE_SIMD": "TWO24"}, "USE_SIMD must be ONE48"),
-        ({"i_INMODE": 4}, "neither operand is AD"),
+        ({"p_INMODEREG": 0, "i_INMODE": 4}, "neither operand is AD"),
         ({}, "selects half of the product"),
     ],
 )
