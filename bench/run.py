@@ -32,7 +32,7 @@ INPUTS = {
     "vww_96_int8": "person.bmp",
 }
 ON_TINY = ("ad01_int8", "kws_ref_model")
-ON_ZCU104 = ("mobilenet_v1", "mobilenet_v2", "resnet50")
+ON_ZCU104 = ("mobilenet_v1", "mobilenet_v2", "efficientnet_lite0", "resnet50")
 MODELLED = "zcu104"
 """Every built-in network goes through the cycle model for this preset."""
 
