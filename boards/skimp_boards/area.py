@@ -9,8 +9,9 @@ import math
 from functools import cache
 from pathlib import Path
 
-from skimp.config import CHAIN, Config
-from skimp.isa import TABLE_ENTRIES
+from skimp.config import CHAIN, DW_SUM_BITS, Config
+from skimp.ctrl.decode import COMMAND_BITS
+from skimp.isa import TABLE_ENTRIES, Unit
 from skimp.pe.wgt_spad import DEEP_WORDS
 
 __all__ = ["COEFFICIENTS", "KEYS", "block_counts", "estimate", "fixed_area", "memories", "terms"]
@@ -78,7 +79,20 @@ def memories(config: Config) -> dict[str, tuple]:
             8 * cfg.wgt_slice_bytes,
             cfg.min_pass_cycles * cfg.wgt_depth,
         ),
-        "dw_wgt_spad": ("auto", 1, cfg.bus_bits, -(-cfg.dw_wgt_depth // cfg.bus_words)),
+        "dw_wgt_spad": (
+            "auto",
+            1,
+            max(cfg.bus_bits, 8 * cfg.out_channels),
+            -(-cfg.dw_wgt_depth // max(1, cfg.dw_wgt_beat_words)),
+        ),
+        "dw_glb": ("auto", cfg.pixels * cfg.ofmap_blocks, cfg.word_bits, cfg.dw_ifmap_depth),
+        "dw_psums": (
+            "distributed",
+            cfg.pixels,
+            DW_SUM_BITS * cfg.out_channels,
+            cfg.dw_psum_slots << (cfg.dw_psum_depth - 1).bit_length(),
+        ),
+        "sequencer": ("auto", len(Unit), COMMAND_BITS, cfg.queue_depth - 1),
         "ifmap_glb": ("auto", cfg.pixels, cfg.word_bits, cfg.ifmap_depth),
         "param_sets": ("auto", 1, cfg.bus_bits, cfg.param_depth * beats),
         "add_tables": ("auto", 2 * cfg.out_channels, 32, TABLE_ENTRIES),
@@ -115,14 +129,23 @@ def block_counts(config: Config) -> dict[str, int]:
     """Return how often the accelerator has each block."""
     cfg = config
     slots = max(2, cfg.drain_pixels)
-    names = "pe_chain pe_array depthwise psum_spad wgt_spad dw_wgt_spad ifmap_glb ifmap_feed "
-    names += "compute_control compute_unit requant_lane requant param_sets add_tables drain_unit "
-    names += "ofmap residual load_unit linear_unit store_unit axi_reader axi_writer sequencer csr "
-    names += "core"
+    names = "pe_chain pe_array psum_spad wgt_spad ifmap_glb ifmap_feed array_control array_unit "
+    names += "dw_pair dw_max dw_lanes dw_wgt_spad dw_psums dw_glb dw_feed dw_control dw_unit "
+    names += "requant_lane requant param_sets add_tables drain_unit ofmap residual load_unit "
+    names += "linear_unit store_unit axi_reader axi_writer sequencer csr core"
     counts = dict.fromkeys(names.split(), 1)
     counts["pe_chain"] = cfg.pixels * (cfg.in_channels // CHAIN) * cfg.out_channels // 2
     counts["psum_spad"] = cfg.pixels
-    counts["requant_lane"] = slots * cfg.out_channels
+    lanes = cfg.pixels * cfg.out_channels
+    counts["dw_pair"] = cfg.dw_rows * -(-cfg.pixels // 2) * cfg.out_channels
+    counts["dw_max"] = lanes
+    if cfg.dw_rows > 1:
+        counts["dw_sum"] = (cfg.dw_rows - 1) * lanes
+    for name in ("dw_lanes", "dw_wgt_spad", "dw_psums"):
+        counts[name] = cfg.dw_rows
+    counts["requant_lane"] = cfg.requant_lanes - cfg.narrow_requant_lanes
+    if cfg.narrow_requant_lanes:
+        counts["narrow_requant_lane"] = cfg.narrow_requant_lanes
     counts["requant"] = slots
     if cfg.act_depth:
         counts["act_store"] = 1
@@ -137,65 +160,105 @@ def _table(changed: float) -> dict:
 def _fitted() -> dict:
     """Return the table, read again where the file has changed; empty where there is none."""
     if not COEFFICIENTS.is_file():
-        return {"dsp": {}, "blocks": {}}
+        return {"blocks": {}}
     return _table(COEFFICIENTS.stat().st_mtime)
 
 
 def _slices(config: Config) -> dict[str, int]:
     cfg = config
-    counted = _fitted()["dsp"]
-    pairs = -(-cfg.pixels // 2) * cfg.in_channels
+    pair = 1 if cfg.packed else 2
     return {
-        "pe_chain": CHAIN * (1 if cfg.packed else 2),
-        "depthwise": pairs * cfg.dw_slices * (1 if cfg.packed else 2),
-        "requant_lane": counted.get("requant_lane", 2),
-        "ifmap_feed": counted.get("ifmap_feed", 0),
+        "pe_chain": CHAIN * pair,
+        "dw_pair": pair * cfg.dw_slices,
+        "requant_lane": 2,
+        "narrow_requant_lane": 1,
     }
 
 
 def _mux(ways: int) -> float:
-    """Return the LUTs of a bit of a multiplexer, about."""
+    """Return the LUTs of a bit of a multiplexer, about: a LUT has four ways."""
     return max(1.0, (ways - 1) / 3) if ways > 1 else 0.0
+
+
+def _glb_terms(config: Config, read_bits: int) -> tuple[float, ...]:
+    """Return the terms of an ifmap buffer; a lane reads `read_bits`."""
+    pixels, load = config.pixels, config.load_words
+    ways = _mux(load) + _mux(load // 2) + (load > 1)
+    return (
+        read_bits * pixels * _mux(pixels),
+        config.word_bits * pixels * ways,
+        read_bits * pixels,
+        pixels * _mux(pixels),
+        1,
+    )
+
+
+def _pixel_ram_terms(config: Config, *, write_ways: int, whole_reads: bool) -> tuple[float, ...]:
+    """Return the terms of an ofmap or residual buffer, which turns what it takes and gives."""
+    cfg = config
+    banks, whole, word = cfg.chip_words, 8 * cfg.out_channels, cfg.word_bits
+    turned = 1 << (write_ways - 1).bit_length()
+    shift = banks.bit_length() - 1
+    blocks = 1 if whole_reads else cfg.ofmap_blocks
+    low = min(shift, max(0, (blocks - 1).bit_length() + shift - 2))
+    first, second = _mux(blocks * (banks >> low)), _mux(1 << low)
+    if whole_reads:
+        written, read = turned * word, whole * (first * (1 << low) + second)
+    else:
+        written, read = turned * whole, word * banks * (first + second)
+    return (read, written * _mux(write_ways), banks * (banks > 1), 1)
 
 
 def terms(config: Config) -> dict[str, tuple[float, ...]]:
     """Return what the logic of each block grows with; a coefficient belongs to each number."""
     c = config
     pixels, ins, outs = c.pixels, c.in_channels, c.out_channels
+    lanes = pixels * outs
     word, bus, chip = c.word_bits, c.bus_bits, c.chip_bits
     banks, load, steps = c.chip_words, c.load_words, c.drain_pixels
     rows = math.ceil(c.act_depth / _URAM_DEPTH) if c.act_depth else 0
     spad_rows = math.ceil(c.min_pass_cycles * c.wgt_depth / _URAM_DEPTH)
+    spad_bytes = c.wgt_slices * c.wgt_slice_bytes
+    two_rows = c.dw_rows - 1
     return {
         "pe_chain": (1,),
-        "pe_array": (pixels * ins, pixels * outs * (ins // CHAIN - 1)),
-        "depthwise": (pixels * ins, ins, pixels * ins * (not c.dw_slices), 1),
+        "pe_array": (pixels * ins, lanes * (ins // CHAIN - 1), 1),
         "psum_spad": (outs, 1),
-        "wgt_spad": (c.wgt_slice_bytes * (spad_rows - 1), 1),
-        "dw_wgt_spad": (1,),
-        "ifmap_glb": (word * pixels * (pixels - 1), word * pixels * (load - 1), pixels, 1),
+        "wgt_spad": (spad_bytes * (spad_rows - 1), c.wgt_slices),
+        "ifmap_glb": _glb_terms(c, word),
         "ifmap_feed": (pixels * ins, 1),
-        "compute_control": (pixels, 1),
-        "compute_unit": (pixels * ins, pixels * outs, 1),
+        "array_control": (pixels, 1),
+        "array_unit": (pixels, 1),
+        "dw_pair": (c.dw_slices, not c.dw_slices),
+        "dw_max": (1,),
+        "dw_sum": (1,),
+        "dw_lanes": (lanes, outs, 1),
+        "dw_wgt_spad": (8 * outs * (1 + _mux(c.dw_wgt_beat_words)), 8 * outs, 1),
+        "dw_psums": (DW_SUM_BITS * lanes, 1),
+        "dw_glb": _glb_terms(c, 8 * outs),
+        "dw_feed": (lanes, pixels * two_rows, 1),
+        "dw_control": (pixels, pixels * two_rows, 1),
+        "dw_unit": (DW_SUM_BITS * lanes * two_rows, two_rows, 1),
         "requant_lane": (1,),
+        "narrow_requant_lane": (1,),
         "requant": (1,),
         "param_sets": (outs, 1),
         "add_tables": (outs, 1),
         "drain_unit": (
-            outs * (pixels - 1),
-            outs * (steps - 1) * (pixels // steps - 1),
-            outs * (steps - 1),
+            32 * outs * steps * _mux(2 * pixels // steps),
+            32 * outs * _mux(steps),
+            outs * (steps > 1),
             outs,
             1,
         ),
-        "ofmap": (8 * outs * banks * (banks - 1), 8 * outs * banks * (banks > 1), 1),
-        "residual": (8 * outs * banks * _mux(load), 8 * outs * _mux(banks), banks, 1),
+        "ofmap": _pixel_ram_terms(c, write_ways=steps, whole_reads=False),
+        "residual": _pixel_ram_terms(c, write_ways=load, whole_reads=True),
         "load_unit": (chip * (banks - 1), load * word * (banks - 1), load * word, 1),
         "linear_unit": (bus, 1),
         "store_unit": (chip, chip * (c.ofmap_blocks - 1), 1),
         "axi_reader": (bus, 1),
         "axi_writer": (bus, 1),
-        "sequencer": (bus, c.queue_depth, 1),
+        "sequencer": (bus, 1),
         "csr": (1,),
         "core": (pixels, 1),
         "act_store": (chip, chip * max(0, rows - 1), 1),

@@ -78,10 +78,9 @@ def _depthwise(config: Config) -> list[Block]:
     rows = cfg.dw_rows
     lanes = cfg.pixels * cfg.out_channels
     pair, pair_name = pair_of(cfg)
-    return [
+    found = [
         Block(name="dw_pair", make=pair, count=rows * -(-cfg.pixels // 2) * cfg.out_channels),
         Block(name="dw_max", make=lambda: DepthwiseSum(maxima=True), count=lanes),
-        Block(name="dw_sum", make=lambda: DepthwiseSum(maxima=False), count=(rows - 1) * lanes),
         Block(
             name="dw_lanes",
             make=lambda: DepthwiseLanes(cfg, maxima=True),
@@ -111,6 +110,10 @@ def _depthwise(config: Config) -> list[Block]:
             ),
         ),
     ]
+    if rows > 1:
+        count = (rows - 1) * lanes
+        found.append(Block(name="dw_sum", make=lambda: DepthwiseSum(maxima=False), count=count))
+    return found
 
 
 def blocks(config: Config) -> list[Block]:

@@ -20,7 +20,7 @@ from skimp_boards.synth_blocks import CACHE, synthesise
 
 __all__ = ["SAMPLES", "fit", "fit_terms"]
 
-_LANES = ("pe_array", "depthwise", "ifmap_glb", "ifmap_feed", "compute_control", "compute_unit")
+_LANES = tuple("pe_array ifmap_glb ifmap_feed array_control array_unit dw_lanes dw_glb".split())
 _LOADS = ("load_unit", "store_unit", "residual", "ofmap", "drain_unit", "psum_spad")
 SAMPLES: dict[str, tuple[Config, tuple[str, ...]]] = {
     name: (config, only)
@@ -40,7 +40,6 @@ SAMPLES: dict[str, tuple[Config, tuple[str, ...]]] = {
             replace(PRESETS["small"], name="broad", pixels=8, out_channels=32, drain_pixels=1),
             _LANES + _LOADS,
         ),
-        ("luts", replace(PRESETS["small"], name="luts", dw_slices=False), ("depthwise",)),
     )
 }
 """Configurations that the coefficients come from, and which of their blocks (empty: all)."""
@@ -51,16 +50,19 @@ _PER_WAY = 0.35
 
 _PRIORS = {
     "lut": {
-        "compute_unit": (32, 0, 0),
-        "drain_unit": (32 * _PER_WAY, 32 * _PER_WAY, 32, 60, 300),
-        "ifmap_glb": (_PER_WAY, _PER_WAY, 0, 0),
+        "drain_unit": (1, 1, 78, 8, 300),
+        "ifmap_glb": (1, 1, 0, 12, 0),
+        "dw_glb": (1, 1, 0, 12, 0),
+        "dw_unit": (1, 0, 0),
         "load_unit": (_PER_WAY, _PER_WAY, 3, 0),
-        "ofmap": (_PER_WAY, 1, 0),
+        "ofmap": (1, 1, 0, 0),
         "param_sets": (71, 0),
         "residual": (1, 1, 0, 0),
         "store_unit": (1, _PER_WAY, 0),
     },
     "ff": {
+        "ifmap_glb": (0, 0, 1, 0, 0),
+        "dw_glb": (0, 0, 1, 0, 0),
         "linear_unit": (1, 0),
         "load_unit": (0, 0, 2, 0),
         "param_sets": (2 * 71, 0),
@@ -150,13 +152,8 @@ def main(cache, output, chosen, kept):
     except ConfigError as error:
         click.echo(f"error: {error}", err=True)
         raise SystemExit(2) from error
-    slices = {
-        block: max(sample[block]["dsp"] for sample in samples.values() if block in sample)
-        for block in ("requant_lane", "ifmap_feed")
-    }
     written = {
         "versions": {"pyosys": version("pyosys")},
-        "dsp": slices,
         "blocks": fit(samples, configs),
         "samples": {
             name: {"config": json.loads(configs[name].to_json()), "blocks": sample}

@@ -164,7 +164,7 @@ def test_command_line_errors():
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["requant_lane", "psum_spad", "depthwise", "drain_unit"])
+@pytest.mark.parametrize("name", ["requant_lane", "psum_spad", "dw_lanes", "drain_unit"])
 def test_estimates_hold_today(name, tmp_path):
     pytest.importorskip("pyosys", reason="pip install 'skimp[synth]'")
     config = PRESETS["tiny"]
