@@ -9,7 +9,7 @@ import math
 from functools import cache
 from pathlib import Path
 
-from skimp.config import CHAIN, DW_SUM_BITS, Config
+from skimp.config import CHAIN, DW_LAG_TAPS, DW_SUM_BITS, Config
 from skimp.ctrl.decode import COMMAND_BITS
 from skimp.isa import TABLE_ENTRIES, Unit
 from skimp.pe.wgt_spad import DEEP_WORDS
@@ -118,6 +118,8 @@ def memories(config: Config) -> dict[str, tuple]:
             2 * TABLE_ENTRIES // (cfg.bus_bytes // 4),
         ),
     }
+    if cfg.dw_rows > 1:
+        found["dw_wgt_spad kept"] = ("distributed", 1, 8 * cfg.out_channels, DW_LAG_TAPS)
     if cfg.act_depth:
         # Block RAM is cut where the write enables are.
         cut = (1, cfg.chip_bits) if cfg.urams else (cfg.chip_words, cfg.word_bits)
@@ -141,7 +143,7 @@ def block_counts(config: Config) -> dict[str, int]:
     counts["dw_max"] = lanes
     if cfg.dw_rows > 1:
         counts["dw_sum"] = (cfg.dw_rows - 1) * lanes
-    for name in ("dw_lanes", "dw_wgt_spad", "dw_psums"):
+    for name in ("dw_lanes", "dw_psums"):
         counts[name] = cfg.dw_rows
     counts["requant_lane"] = cfg.requant_lanes - cfg.narrow_requant_lanes
     if cfg.narrow_requant_lanes:
@@ -220,6 +222,8 @@ def terms(config: Config) -> dict[str, tuple[float, ...]]:
     spad_rows = math.ceil(c.min_pass_cycles * c.wgt_depth / _URAM_DEPTH)
     spad_bytes = c.wgt_slices * c.wgt_slice_bytes
     two_rows = c.dw_rows - 1
+    parts = pixels // steps
+    drain_luts = math.ceil((parts * (1 + c.dw_rows) + parts.bit_length() - 1) / 5)
     return {
         "pe_chain": (1,),
         "pe_array": (pixels * ins, lanes * (ins // CHAIN - 1), 1),
@@ -233,19 +237,19 @@ def terms(config: Config) -> dict[str, tuple[float, ...]]:
         "dw_max": (1,),
         "dw_sum": (1,),
         "dw_lanes": (lanes, outs, 1),
-        "dw_wgt_spad": (8 * outs * (1 + _mux(c.dw_wgt_beat_words)), 8 * outs, 1),
+        "dw_wgt_spad": (8 * outs * (1 + _mux(c.dw_wgt_beat_words)), 8 * outs * c.dw_rows, 1),
         "dw_psums": (DW_SUM_BITS * lanes, 1),
         "dw_glb": _glb_terms(c, 8 * outs),
         "dw_feed": (lanes, pixels * two_rows, 1),
         "dw_control": (pixels, pixels * two_rows, 1),
-        "dw_unit": (DW_SUM_BITS * lanes * two_rows, two_rows, 1),
+        "dw_unit": (two_rows, 1),
         "requant_lane": (1,),
         "narrow_requant_lane": (1,),
         "requant": (1,),
         "param_sets": (outs, 1),
         "add_tables": (outs, 1),
         "drain_unit": (
-            32 * outs * steps * _mux(2 * pixels // steps),
+            32 * outs * steps * drain_luts,
             32 * outs * _mux(steps),
             outs * (steps > 1),
             outs,

@@ -53,7 +53,6 @@ _PRIORS = {
         "drain_unit": (1, 1, 78, 8, 300),
         "ifmap_glb": (1, 1, 0, 12, 0),
         "dw_glb": (1, 1, 0, 12, 0),
-        "dw_unit": (1, 0, 0),
         "load_unit": (_PER_WAY, _PER_WAY, 3, 0),
         "ofmap": (1, 1, 0, 0),
         "param_sets": (71, 0),
