@@ -10,8 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from skimp.config import CHAIN, DW_LAG_TAPS, DW_SUM_BITS, Config
-from skimp.ctrl.decode import COMMAND_BITS
-from skimp.isa import TABLE_ENTRIES, Unit
+from skimp.isa import TABLE_ENTRIES
 from skimp.pe.wgt_spad import DEEP_WORDS
 
 __all__ = ["COEFFICIENTS", "KEYS", "block_counts", "estimate", "fixed_area", "memories", "terms"]
@@ -92,7 +91,6 @@ def memories(config: Config) -> dict[str, tuple]:
             DW_SUM_BITS * cfg.out_channels,
             cfg.dw_psum_slots << (cfg.dw_psum_depth - 1).bit_length(),
         ),
-        "sequencer": ("auto", len(Unit), COMMAND_BITS, cfg.queue_depth - 1),
         "ifmap_glb": ("auto", cfg.pixels, cfg.word_bits, cfg.ifmap_depth),
         "param_sets": ("auto", 1, cfg.bus_bits, cfg.param_depth * beats),
         "add_tables": ("auto", 2 * cfg.out_channels, 32, TABLE_ENTRIES),
@@ -262,7 +260,7 @@ def terms(config: Config) -> dict[str, tuple[float, ...]]:
         "store_unit": (chip, chip * (c.ofmap_blocks - 1), 1),
         "axi_reader": (bus, 1),
         "axi_writer": (bus, 1),
-        "sequencer": (bus, 1),
+        "sequencer": (math.ceil(c.queue_depth / 32), bus, 1),
         "csr": (1,),
         "core": (pixels, 1),
         "act_store": (chip, chip * max(0, rows - 1), 1),

@@ -1,11 +1,13 @@
 """What the search may change, board by board."""
 
 import dataclasses
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from skimp.config import Config, ConfigError
 from skimp.configs import PRESETS
+from skimp_boards.area import estimate
 from skimp_boards.synth_blocks import BUDGET
 
 __all__ = ["SPACES", "Space"]
@@ -47,20 +49,23 @@ class Space:
         """Return the preset with another geometry, its memories as large in bytes; None: none is.
 
         Words of the bus follow from the port, words of the activation store and the drain's pixels
-        are the most that the rules of a configuration allow.
+        are the most that the rules of a configuration allow; lanes of requantisation have as many
+        slices as the budget leaves.
         """
         p = self.preset
         scale = p.in_channels / in_channels
         block = p.in_channels * p.out_channels / (in_channels * out_channels)
         bank = scale * p.pixels / pixels
         pixel_bytes = p.out_channels / out_channels
+        dw_bank = pixel_bytes * p.pixels / pixels
         fields = {
             "pixels": pixels,
             "in_channels": in_channels,
             "out_channels": out_channels,
             "ifmap_depth": _power(p.ifmap_depth * bank),
             "wgt_depth": _power(p.wgt_depth * block),
-            "dw_wgt_depth": _power(p.dw_wgt_depth * scale),
+            "dw_wgt_depth": _power(p.dw_wgt_depth * pixel_bytes),
+            "dw_ifmap_depth": _power(p.dw_ifmap_depth * dw_bank),
             "ofmap_depth": max(
                 _power(p.ofmap_depth * pixel_bytes), -(-pixels * p.psum_depth // 8) * 8
             ),
@@ -78,26 +83,31 @@ class Space:
                         "burst_beats": min(p.burst_beats, 4096 // (bus_words * in_channels)),
                         "act_depth": _power(p.act_bytes / (act_words * in_channels)),
                     }
-                    config = _try(p, fields | widths)
+                    config = self._try(p, fields | widths)
                     if config is not None:
                         return config
         return None
 
     def neighbours(self, config: Config) -> Iterator[Config]:
-        """Yield the configurations that differ in one field of `steps`."""
+        """Yield the configurations that differ in one field of `steps`, drain_slices aside."""
         for field, values in self.steps.items():
             for value in values:
                 if value != getattr(config, field):
-                    other = _try(config, {field: value})
+                    other = self._try(config, {field: value})
                     if other is not None:
                         yield other
 
-
-def _try(config: Config, fields: dict) -> Config | None:
-    try:
-        return dataclasses.replace(config, **fields)
-    except ConfigError:
-        return None
+    def _try(self, config: Config, fields: dict) -> Config | None:
+        """Return it with other fields, two slices for each lane of requantisation or what is left."""
+        try:
+            found = dataclasses.replace(config, **fields, drain_slices=0)
+            over = math.ceil(estimate(found)["total"]["dsp"] - self.budget["dsp"])
+            if over <= 0:
+                return found
+            left = max(1, 2 * found.requant_lanes - over)
+            return dataclasses.replace(found, drain_slices=left)
+        except ConfigError:
+            return None
 
 
 def _power(value: float) -> int:
@@ -125,6 +135,10 @@ SPACES = {
                 "psum_depth": (32, 64, 128),
                 "psum_slots": (2, 3, 4),
                 "dw_slices": (False, True),
+                "dw_rows": (1, 2),
+                "dw_psum_slots": (2, 3, 4),
+                "dw_ifmap_depth": (256, 512, 1024),
+                "wgt_slices": (1, 2),
                 "drain_pixels": (1, 2, 3),
                 "act_words": (4, 8),
                 "act_depth": (8192, 16384, 32768),
@@ -146,7 +160,11 @@ SPACES = {
             budget={"lut": 49_392, "ff": 98_784, "dsp": 349, "bram36": 194, "uram": 0},
             steps={
                 "psum_depth": (32, 64, 128),
-                "psum_slots": (2, 3),
+                "psum_slots": (2, 3, 4),
+                "dw_rows": (1, 2),
+                "dw_psum_slots": (2, 3, 4),
+                "dw_ifmap_depth": (512, 1024, 2048),
+                "wgt_slices": (1, 2),
                 "drain_pixels": (1, 2),
                 "act_words": (2, 4),
                 "act_depth": (4096, 8192, 16384),

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from skimp.configs import PRESETS
+from skimp_boards.area import estimate
 from skimp_boards.explore import search as search_module
 from skimp_boards.explore.evaluate import Point, evaluate
 from skimp_boards.explore.report import as_json, as_plot
@@ -32,7 +33,8 @@ def test_presets_are_in_their_space(board):
     assert geometry in space.geometries
     found = space.of_geometry(*geometry)
     same = ("pixels", "in_channels", "out_channels", "bus_words", "act_words", "act_depth",
-            "wgt_depth", "ifmap_depth", "ofmap_depth")  # fmt: skip
+            "wgt_depth", "wgt_slices", "ifmap_depth", "ofmap_depth", "drain_pixels", "dw_rows",
+            "dw_wgt_depth", "dw_ifmap_depth", "dw_psum_depth", "dw_psum_slots")  # fmt: skip
     assert {n: getattr(found, n) for n in same} == {n: getattr(p, n) for n in same}
     assert found.bus_bytes <= space.bus_bytes
     others = list(space.neighbours(p))
@@ -41,8 +43,20 @@ def test_presets_are_in_their_space(board):
         changed = [
             f.name for f in dataclasses.fields(p) if getattr(p, f.name) != getattr(other, f.name)
         ]
-        assert len(changed) == 1
-        assert changed[0] in space.steps
+        assert len(set(changed) - {"drain_slices"}) == 1
+        assert set(changed) <= {*space.steps, "drain_slices"}
+
+
+@pytest.mark.parametrize("board", SPACES)
+def test_lanes_have_the_slices_that_are_left(board):
+    space = SPACES[board]
+    there = space.budget["dsp"]
+    found = [c for g in space.geometries if (c := space.of_geometry(*g)) is not None]
+    assert found
+    for config in (*found, *space.neighbours(space.preset)):
+        taken = estimate(config)["total"]["dsp"]
+        assert taken <= there
+        assert not config.drain_slices or taken + 1 > there, "no more of them narrow than need be"
 
 
 def test_front_is_what_nobody_beats():
