@@ -221,7 +221,7 @@ def terms(config: Config) -> dict[str, tuple[float, ...]]:
     spad_bytes = c.wgt_slices * c.wgt_slice_bytes
     two_rows = c.dw_rows - 1
     parts = pixels // steps
-    drain_luts = math.ceil((parts * (1 + c.dw_rows) + parts.bit_length() - 1) / 5)
+    drain_luts = max(1.0, (parts * (1 + c.dw_rows) + parts.bit_length() - 1) / 5)
     return {
         "pe_chain": (1,),
         "pe_array": (pixels * ins, lanes * (ins // CHAIN - 1), 1),
@@ -235,7 +235,7 @@ def terms(config: Config) -> dict[str, tuple[float, ...]]:
         "dw_max": (1,),
         "dw_sum": (1,),
         "dw_lanes": (lanes, outs, 1),
-        "dw_wgt_spad": (8 * outs * (1 + _mux(c.dw_wgt_beat_words)), 8 * outs * c.dw_rows, 1),
+        "dw_wgt_spad": (8 * outs * (c.dw_wgt_beat_words > 1), 8 * outs * c.dw_rows, 1),
         "dw_psums": (DW_SUM_BITS * lanes, 1),
         "dw_glb": _glb_terms(c, 8 * outs),
         "dw_feed": (lanes, pixels * two_rows, 1),

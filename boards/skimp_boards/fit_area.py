@@ -18,7 +18,7 @@ from skimp.configs import PRESETS
 from skimp_boards.area import COEFFICIENTS, KEYS, fixed_area, terms
 from skimp_boards.synth_blocks import CACHE, synthesise
 
-__all__ = ["SAMPLES", "fit", "fit_terms"]
+__all__ = ["SAMPLES", "fit", "fit_terms", "kept_coefficients"]
 
 _LANES = tuple("pe_array ifmap_glb ifmap_feed array_control array_unit dw_lanes dw_glb".split())
 _LOADS = ("load_unit", "store_unit", "residual", "ofmap", "drain_unit", "psum_spad")
@@ -50,21 +50,41 @@ _PER_WAY = 0.35
 
 _PRIORS = {
     "lut": {
-        "drain_unit": (1, 1, 78, 8, 300),
-        "ifmap_glb": (1, 1, 0, 12, 0),
+        "add_tables": (64, 2),
+        "array_control": (107, 567),
+        "drain_unit": (1, 1, 38, 40, 330),
+        "dw_control": (107, 12, 567),
+        "dw_feed": (14, 2, 41),
         "dw_glb": (1, 1, 0, 12, 0),
+        "dw_lanes": (0.5, 2.5, 1),
+        "dw_wgt_spad": (1, 0, 0),
+        "ifmap_feed": (14, 41),
+        "ifmap_glb": (1, 1, 0, 12, 0),
         "load_unit": (_PER_WAY, _PER_WAY, 3, 0),
         "ofmap": (1, 1, 0, 0),
         "param_sets": (71, 0),
+        "pe_array": (8.6, 18.5, 0),
+        "psum_spad": (32, 3),
         "residual": (1, 1, 0, 0),
+        "sequencer": (6 * 8 * 37, 0, 0),  # LUT RAM of six queues
         "store_unit": (1, _PER_WAY, 0),
+        "wgt_spad": (8, 0),
     },
     "ff": {
-        "ifmap_glb": (0, 0, 1, 0, 0),
+        "add_tables": (32, 3),
+        "array_control": (121, 1216),
+        "dw_control": (121, 12, 1216),
+        "dw_feed": (10.7, 1, 66),
         "dw_glb": (0, 0, 1, 0, 0),
+        "dw_psums": (1, 0),
+        "dw_wgt_spad": (0, 1, 0),
+        "ifmap_feed": (10.7, 66),
+        "ifmap_glb": (0, 0, 1, 0, 0),
         "linear_unit": (1, 0),
         "load_unit": (0, 0, 2, 0),
         "param_sets": (2 * 71, 0),
+        "pe_array": (7.6, 19.7, 0),
+        "psum_spad": (96, 15),
         "store_unit": (1, 0, 0),
     },
 }
@@ -117,13 +137,28 @@ def fit(samples: dict[str, dict], configs: dict[str, Config]) -> dict:
     return found
 
 
+def kept_coefficients(path: Path) -> dict:
+    """Return the coefficients of a file that still belong to the terms of a block."""
+    if not path.is_file():
+        return {}
+    numbers = {block: len(grows) for block, grows in terms(PRESETS["tiny"]).items()}
+    return {
+        block: weights
+        for block, weights in json.loads(path.read_text())["blocks"].items()
+        if {len(values) for values in weights.values()} == {numbers.get(block)}
+    }
+
+
 @click.command()
 @click.option("--cache", default=str(CACHE), show_default=True, help="Folder of kept results.")
 @click.option("--output", default=str(COEFFICIENTS), show_default=True, help="File to write.")
 @click.option("--sample", "chosen", multiple=True, help="Only this configuration; repeatable.")
 @click.option("--kept", is_flag=True, help="Only blocks that the cache has; no new synthesis.")
 def main(cache, output, chosen, kept):
-    """Synthesise the sample configurations and fit the coefficients of the area model."""
+    """Synthesise the sample configurations and fit the coefficients of the area model.
+
+    A block that no sample has keeps the coefficients that the file had.
+    """
     console = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description:>24}"), BarColumn(), MofNCompleteColumn(),
@@ -153,7 +188,7 @@ def main(cache, output, chosen, kept):
         raise SystemExit(2) from error
     written = {
         "versions": {"pyosys": version("pyosys")},
-        "blocks": fit(samples, configs),
+        "blocks": kept_coefficients(Path(output)) | fit(samples, configs),
         "samples": {
             name: {"config": json.loads(configs[name].to_json()), "blocks": sample}
             for name, sample in samples.items()

@@ -139,6 +139,15 @@ def test_fit_finds_the_coefficients():
     assert found == pytest.approx([3, 40], rel=1e-3)
 
 
+def test_fit_keeps_what_no_sample_has(tmp_path):
+    path = tmp_path / "fit.json"
+    assert fit_area.kept_coefficients(path) == {}
+    right = {"lut": [1.0, 2.0], "ff": [3.0, 4.0]}
+    other = {"csr": {"lut": [1.0, 2.0], "ff": [1.0, 2.0]}, "gone": right}
+    path.write_text(json.dumps({"blocks": {"axi_reader": right} | other}))
+    assert fit_area.kept_coefficients(path) == {"axi_reader": right}
+
+
 def test_live_block(tmp_path):
     pytest.importorskip("pyosys", reason="pip install 'skimp[synth]'")
     arguments = ["--config", "tiny", "--block", "axi_writer", "--cache", str(tmp_path / "cache")]
