@@ -127,7 +127,7 @@ SPACES = {
             networks=("resnet50", "mobilenet_v1", "mobilenet_v2"),
             geometries=(
                 (8, 16, 16), (12, 16, 16), (4, 16, 32), (5, 16, 32), (6, 16, 32), (3, 16, 64),
-                (4, 16, 48), (12, 8, 32), (16, 8, 24), (8, 8, 48), (6, 8, 64), (14, 8, 24),
+                (12, 8, 32), (16, 8, 24), (6, 8, 64), (14, 8, 24),
             ),
             bus_bytes=64,
             budget={key: there * share for key, (there, share) in BUDGET.items()},
