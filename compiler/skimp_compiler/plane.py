@@ -16,6 +16,9 @@ __all__ = ["Planes", "load_tile"]
 LOAD_COMMAND_CYCLES = 3
 """From the last word of a load to the first one of the next."""
 
+DRAM_ROW_CYCLES = 14
+"""What a part of a row costs at least that is read from DRAM by itself."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Planes:
@@ -79,14 +82,17 @@ class Planes:
     def load_cycles(
         self, geometry: TileGeometry, config: Config, num_blocks: int, *, halve=False
     ) -> int:
-        """Clocks to write channel blocks of a padded tile, if words are there in time."""
+        """Clocks to load channel blocks of a padded tile, if nothing else is read."""
         cols, stride = geometry.in_cols * (2 if halve else 1), geometry.window.stride_w
         words = config.load_words if stride <= 2 else 1
         if halve or stride == 2:
             words = max(1, words - words % 2)
         if self.address < CHIP_BASE:
             words = min(words, config.bus_words)
-        return num_blocks * geometry.in_rows * -(-cols // words) + LOAD_COMMAND_CYCLES
+        row = -(-cols // words)
+        if self.address < CHIP_BASE and cols < self.width and geometry.in_rows > 1:
+            row = max(row, DRAM_ROW_CYCLES)
+        return num_blocks * geometry.in_rows * row + LOAD_COMMAND_CYCLES
 
     def load(
         self, geometry: TileGeometry, *, block0, num_blocks, y0, x0, base, fill, halve=False

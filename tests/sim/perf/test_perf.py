@@ -15,8 +15,11 @@ from skimp.configs import PRESETS
 from skimp.isa import LoadTarget, Opcode, Semaphore, assemble
 from skimp.regs import COUNTERS
 from skimp_compiler.compiler import compile_graph
+from skimp_compiler.geometry import TileGeometry, Window
 from skimp_compiler.graph import ModelError
+from skimp_compiler.plane import Planes
 from skimp_compiler.program import DeviceStep, Program
+from skimp_compiler.region import Region
 from skimp_compiler.tflite_reader import read_tflite
 from skimp_sim.cli import main
 from skimp_sim.executor import run_program
@@ -173,12 +176,12 @@ def test_takes_seconds(name, config, seconds, models):
     assert time.process_time() - begin < seconds
 
 
-def program_of(*commands):
+def program_of(*commands, config=TINY):
     """A program of one step and no layers."""
     image = b"".join(assemble(opcode, **fields) for opcode, fields in commands)
     step = DeviceStep(address=0, num_commands=len(commands), layers=(0,))
     return Program(
-        config=TINY, image=image, dram_bytes=4096, tensors={}, steps=[step], layers=[],
+        config=config, image=image, dram_bytes=4096, tensors={}, steps=[step], layers=[],
         records_addr=2048,
     )  # fmt: skip
 
@@ -193,6 +196,30 @@ def test_a_program_of_nothing():
     )
     assert counters["write_beats"] == 64 // TINY.bus_bytes
     assert counters["array"] == counters["drain"] == 0
+
+
+@pytest.mark.parametrize("config", [SMALL, ZCU104], ids=lambda c: c.name)
+@pytest.mark.parametrize("cols", [3, 7, 14, 28, 56, 112])
+def test_loads_from_dram_take_what_the_compiler_estimates(config, cols):
+    """Narrow tiles are many short reads; those of whole rows are one."""
+    width, rows, blocks = 112, 200 // cols + 1, 2
+    planes = Planes(
+        address=0, height=rows, width=width, row_words=width, num_blocks=blocks,
+        word_bytes=config.word_bytes, plane_words=rows * width, region=Region(num_blocks=blocks),
+    )  # fmt: skip
+    geometry = TileGeometry(
+        pixels=config.pixels, window=Window(), out_rows=rows, out_cols=cols, tile_q=cols
+    )
+    fields = planes.load(geometry, block0=0, num_blocks=blocks, y0=0, x0=0, base=0, fill=0)
+    del fields["loads"]
+
+    def clocks(count):
+        commands = [(Opcode.LOAD_IFMAP, fields)] * count
+        program = program_of(*commands, LAYER, (Opcode.END, {}), config=config)
+        return run_perf(program).counters[0]["cycles"]
+
+    estimate = planes.load_cycles(geometry, config, blocks)
+    assert (clocks(12) - clocks(4)) / 8 == pytest.approx(estimate, rel=0.25)
 
 
 def bits(*semaphores):
