@@ -317,7 +317,9 @@ class Emitter:
             Where the activations in DRAM really start.
         """
         check, *commands = self._commands
-        self._commands = [check, *prefetched(commands, self._config.bus_words)]
+        config = self._config
+        commands = prefetched(commands, bus_words=config.bus_words, queue_depth=config.queue_depth)
+        self._commands = [check, *commands]
         for command in self._commands:
             if command.unit is not Unit.SEQUENCER:
                 self._order(command)

@@ -6,11 +6,11 @@ from skimp.isa import CHIP_BASE, LoadTarget, Opcode
 
 __all__ = ["prefetched"]
 
-_WAITING = 3
-"""Loads of weights that may be under way: a full queue would hold up all others' commands."""
+_BEAT_CYCLES = 1.08
+"""Clocks of a beat where DRAM is read in long runs: the rest is refresh."""
 
-_BEAT_CYCLES = 1.3
-"""Clocks of a beat, as DRAM gives them on the average."""
+_MAP_BEAT_CYCLES = 2
+"""The same of a map, whose words a unit waits for: weights that are not due leave DRAM to it."""
 
 _COMMAND_CYCLES = 20
 """Clocks of a load beside its beats."""
@@ -20,7 +20,12 @@ _AHEAD_CYCLES = 6000
 wait in the queue behind weights."""
 
 
-def prefetched(commands: list, bus_words: int) -> list:
+def _waiting(queue_depth: int) -> int:
+    """Loads of weights that may be under way: a full queue would hold up all others' commands."""
+    return max(3, queue_depth // 5)
+
+
+def prefetched(commands: list, *, bus_words: int, queue_depth: int) -> list:
     """Return the commands with LOAD_LINEAR as early as memory and the unit's queue allow.
 
     A load stays behind the commands that it needs and before those that need it. The array's
@@ -31,11 +36,15 @@ def prefetched(commands: list, bus_words: int) -> list:
     Parameters
     ----------
     commands : list of Command
+    bus_words : int
+        Words of a beat.
+    queue_depth : int
+        Commands that wait for a unit.
     """
     weights = deque(c for c in commands if _is_load(c) and c.fields["target"] == LoadTarget.WGT)
     others = deque(c for c in commands if _is_load(c) and c.fields["target"] != LoadTarget.WGT)
     done: set[int] = set()
-    ends = deque([0.0] * _WAITING)
+    ends = deque([0.0] * _waiting(queue_depth))
     result = []
     clock = 0.0
 
@@ -46,13 +55,13 @@ def prefetched(commands: list, bus_words: int) -> list:
     def free(command):
         return all(id(needed) in done for needed in command.needed)
 
-    def busy(beats):
-        """DRAM is busy with some beats more."""
-        return max(ends[-1], clock) + _BEAT_CYCLES * beats + _COMMAND_CYCLES
+    def busy(cycles):
+        """DRAM is busy for some clocks more."""
+        return max(ends[-1], clock) + cycles + _COMMAND_CYCLES
 
     def load_weights():
         command = weights.popleft()
-        ends.append(busy(command.fields["num_beats"]))
+        ends.append(busy(_BEAT_CYCLES * command.fields["num_beats"]))
         ends.popleft()
         emit(command)
 
@@ -80,7 +89,7 @@ def prefetched(commands: list, bus_words: int) -> list:
                 * command.fields["seg_count"]
                 * command.fields["seg_words"]
             )
-            ends[-1] = busy(words / bus_words)
+            ends[-1] = busy(_MAP_BEAT_CYCLES * words / bus_words)
         emit(command)
     return result
 

@@ -6,7 +6,11 @@ import pytest
 from skimp.isa import CHIP_BASE, LoadTarget, Opcode
 from skimp_compiler import prefetch
 from skimp_compiler.emitter import Command
-from skimp_compiler.prefetch import prefetched
+
+
+def prefetched(commands, *, bus_words=1, queue_depth=16):
+    return prefetch.prefetched(commands, bus_words=bus_words, queue_depth=queue_depth)
+
 
 OTHERS = (LoadTarget.PARAM, LoadTarget.DW_WGT, LoadTarget.TABLE)
 
@@ -63,7 +67,8 @@ def random_commands(rng, length):
 def test_order_and_constraints_are_kept(seed):
     rng = np.random.default_rng(seed)
     commands = random_commands(rng, int(rng.integers(1, 200)))
-    result = prefetched(commands, int(rng.choice([1, 2, 4])))
+    bus_words, queue_depth = rng.choice([1, 2, 4]), rng.choice([2, 4, 16, 64])
+    result = prefetched(commands, bus_words=int(bus_words), queue_depth=int(queue_depth))
     assert sorted(map(id, result)) == sorted(map(id, commands)), "every command once"
     place = {id(command): n for n, command in enumerate(result)}
     for kind in ("rest", "weights", "others"):
@@ -79,28 +84,32 @@ def test_order_and_constraints_are_kept(seed):
                        if queue_of(later) == "rest"), f"seed {seed}"  # fmt: skip
 
 
-def test_weights_go_as_far_ahead_as_the_queue_takes():
+@pytest.mark.parametrize(("queue_depth", "ahead"), [(4, 3), (16, 3), (32, 6)])
+def test_weights_go_as_far_ahead_as_the_queue_takes(queue_depth, ahead):
     first, *rest = [other() for _ in range(4)]
-    weights = [load() for _ in range(5)]
-    result = prefetched([first, *rest, *weights], 1)
-    ahead = prefetch._WAITING
+    weights = [load() for _ in range(8)]
+    result = prefetched([first, *rest, *weights], queue_depth=queue_depth)
     assert result[: ahead + 1] == [*weights[:ahead], first]
     # Time passes: the next ones follow, before they are due.
     late = [other(when=clock) for clock in (0, 5000, 10_000)]
-    assert prefetched([*late, *weights], 1) == [*weights[:3], late[0], *weights[3:], *late[1:]]
+    result = prefetched([*late, *weights], queue_depth=queue_depth)
+    assert result == [
+        *weights[:ahead], late[0], *weights[ahead : 2 * ahead], late[1], *weights[2 * ahead :],
+        late[2],
+    ]  # fmt: skip
 
 
 def test_weights_stay_behind_what_they_overwrite():
     reader, between = other(), other()
     weights = load(needed=[reader])
-    assert prefetched([reader, between, weights], 1) == [reader, weights, between]
+    assert prefetched([reader, between, weights]) == [reader, weights, between]
 
 
 def test_weights_behind_weights_that_must_wait():
     """They stay in order, so that the ring of the memory goes round."""
     reader, between = other(), other()
     first, second = load(needed=[between]), load()
-    assert prefetched([reader, between, first, second], 1) == [reader, between, first, second]
+    assert prefetched([reader, between, first, second]) == [reader, between, first, second]
 
 
 def test_others_come_some_clocks_before_their_use():
@@ -108,27 +117,27 @@ def test_others_come_some_clocks_before_their_use():
     early, middle, late = other(when=0), other(when=1000), other(when=2000)
     params = load(LoadTarget.PARAM, when=ahead + 1000)
     user = other(Opcode.DRAIN, when=ahead + 1000, needed=[params])
-    result = prefetched([early, middle, late, params, user], 1)
+    result = prefetched([early, middle, late, params, user])
     assert result == [early, params, middle, late, user]
 
 
 def test_a_map_from_dram_holds_weights_up():
     """DRAM is busy; a map on the chip leaves it free."""
     before, behind = other(), other(when=5000)
-    weights = [load(beats=1) for _ in range(2 * prefetch._WAITING)]
+    weights = [load(beats=1) for _ in range(6)]
 
     def ahead(dram_addr):
         """Loads of weights in front of the last command before they are due."""
         commands = [before, ifmap(100_000, dram_addr=dram_addr), behind, *weights]
-        return prefetched(commands, 1).index(behind) - 2
+        return prefetched(commands).index(behind) - 2
 
-    assert ahead(CHIP_BASE) == len(weights) > ahead(0) >= prefetch._WAITING
+    assert ahead(CHIP_BASE) == len(weights) > ahead(0) >= 3
 
 
 def test_maps_of_padding_alone_need_no_dram():
     padding = other(Opcode.LOAD_IFMAP)
-    assert prefetched([padding], 1) == [padding]
+    assert prefetched([padding]) == [padding]
 
 
 def test_nothing():
-    assert prefetched([], 1) == []
+    assert prefetched([]) == []
