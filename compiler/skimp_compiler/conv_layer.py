@@ -56,6 +56,7 @@ class ConvLayer:
             emitter, config, requant=spec.requant, output=spec.output, second=spec.second
         )
         self.wgt_words: dict[int, int] = {}
+        self._wgt_base: int | None = None  # of the place in the ring that is kept
 
     def tasks(self) -> Iterator[Task]:
         """Emit tile by tile; each task is emitted when the next one is asked for."""
@@ -70,21 +71,20 @@ class ConvLayer:
             for tile in self._tiles():
                 yield from self._all_blocks(tile, range(self.k_blocks))
         else:
-            ring = self.emitter.rings["wgt"]
             for first in range(0, self.k_blocks, tiling.group_blocks):
                 blocks = range(first, min(first + tiling.group_blocks, self.k_blocks))
                 self.wgt_words.clear()
-                self.wgt_base = None
                 for tile in self._tiles():
                     yield from self._all_blocks(tile, blocks)
-                ring.release(self.wgt_base)
+        self.emitter.rings["wgt"].release(self._wgt_base)
 
     def _all_blocks(self, tile, blocks) -> Iterator[Task]:
         """An input tile for some output channel blocks."""
         rings, tiling = self.emitter.rings, self.tiling
         base = None
         for k in blocks:
-            chunk = None
+            if tiling.kind == "turn":
+                self.wgt_words.clear()
             for psum_tile in self._psum_tiles(tile):
                 room, needs, cycles = [], (), 0
                 if base is None:
@@ -93,33 +93,35 @@ class ConvLayer:
                     )
                     room.append(("ifmap", self._geometry(tile).block_words * self.c_blocks))
                     needs = self._input_part(tile)
-                if tiling.kind == "resident":
-                    if self.wgt_base is None:
-                        room.append(("wgt", len(blocks) * self.per_k))
-                elif not self._whole_chunks:
+                if not self._whole_chunks:
                     room.append(("wgt", self._chunk_blocks))
-                elif chunk is None:
-                    room.append(("wgt", self.per_k))
+                elif not self.wgt_words:
+                    room.append(("wgt", self._kept_words(blocks), self._wgt_base))
                 yield self._task(psum_tile, k, needs=needs, room=room, load_cycles=cycles)
                 if base is None:
                     base = self._load_tile(tile, keep=True)
-                if tiling.kind == "resident":
-                    self._resident_weights(k, blocks)
-                elif self._whole_chunks and chunk is None:
-                    chunk = rings["wgt"].place(self.per_k, keep=True)
-                    self._load_weights(k * self.per_k, self.per_k, chunk)
-                    self.wgt_words = {k: chunk}
+                if self._whole_chunks:
+                    self._need_weights(k, blocks)
                 self._psum_tile(psum_tile, base, k, tile)
-            rings["wgt"].release(chunk)
         rings["ifmap"].release(base)
 
-    def _resident_weights(self, k: int, blocks: range) -> None:
-        """Load the weights of an output channel block, if they are not there."""
-        if self.wgt_base is None:
+    def _kept_words(self, blocks: range) -> int:
+        """Words of the weight ring that stay in use at a time, for some output channel blocks."""
+        return self.per_k * (len(blocks) if self.tiling.kind == "resident" else 1)
+
+    def _need_weights(self, k: int, blocks: range) -> None:
+        """Load the weights of an output channel block, if they are not there.
+
+        A place is kept until the next one is taken, which may be the same: so a layer that has
+        begun always finds room, whatever the layers beside it keep.
+        """
+        if not self.wgt_words:
             ring = self.emitter.rings["wgt"]
-            self.wgt_base = ring.place(len(blocks) * self.per_k, keep=True)
+            ring.release(self._wgt_base)
+            self._wgt_base = ring.place(self._kept_words(blocks), keep=True)
         if k not in self.wgt_words:
-            self.wgt_words[k] = self.wgt_base + (k - blocks[0]) * self.per_k
+            first = blocks[0] if self.tiling.kind == "resident" else k
+            self.wgt_words[k] = self._wgt_base + (k - first) * self.per_k
             self._load_weights(k * self.per_k, self.per_k, self.wgt_words[k])
 
     def _task(self, psum_tile, k: int, *, needs, room, load_cycles=0) -> Task:
@@ -264,7 +266,7 @@ class ConvLayer:
                 base = ifmap_base + c0 * geometry.block_words
                 tile_words = self.c_blocks * geometry.block_words
             for r0, num_r, s0, num_s in parts:
-                if tiling.kind == "resident" or self._whole_chunks:
+                if self._whole_chunks:
                     word = self.wgt_words[k]
                 else:
                     word = self._load_chunk(k, c0, num_c, r0, s0, num_r * num_s)

@@ -203,7 +203,11 @@ def _candidates(spec: ConvSpec, config: Config, band: int | None = None):
         for psum_rows in sorted({most, _ceil(height, _ceil(height, most))}):
             for rows, cols, streamed in _input_tiles(spec, config, psum_rows, psum_cols, c_blocks):
                 geometry = tile_geometry(spec, config, rows, cols, min(cols, psum_cols))
-                for plan in _weight_plans(spec, config, c_blocks, k_blocks, streamed, geometry):
+                kinds = ("streamed",) if streamed else ("resident", "turn")
+                if (rows, cols) == (height, width):
+                    # Nothing asks twice for weights: each block's place is free behind its use.
+                    kinds = kinds[-1:]
+                for plan in _weight_plans(spec, config, c_blocks, k_blocks, kinds, geometry):
                     yield ConvTiling(
                         rows=rows, cols=cols, psum_rows=min(rows, psum_rows),
                         psum_cols=min(cols, psum_cols), **plan,
@@ -271,19 +275,25 @@ def _input_tiles(spec, config, psum_rows, psum_cols, c_blocks):
         yield 1, psum_cols, True
 
 
-def _weight_plans(spec, config, c_blocks, k_blocks, streamed, geometry):
-    """Yield kind, chunk and group of the plans whose weights fit."""
+def _weight_plans(spec, config, c_blocks, k_blocks, kinds, geometry):
+    """Yield kind, chunk and group of the plans of some kinds whose weights fit."""
     window = spec.window
     taps = window.r * window.s
     per_k = c_blocks * taps
     whole = {"chunk_blocks": c_blocks, "chunk_r": window.r, "chunk_s": window.s}
     capacity = config.pixels * config.ifmap_depth
-    if not streamed and per_k <= config.wgt_depth:
-        group = min(k_blocks, config.wgt_depth // per_k)
-        yield {"kind": "resident", "group_blocks": group, **whole}
-        if k_blocks > group and 2 * per_k <= config.wgt_depth:
-            yield {"kind": "turn", "group_blocks": 1, **whole}
-    kind = "streamed" if streamed else "turn"
+    all_stay = False
+    if "resident" in kinds:
+        # Beside a group of half of the memory, the next one comes.
+        rooms = config.wgt_depth, config.wgt_depth // 2
+        groups = {min(k_blocks, room // per_k) for room in rooms} - {0}
+        all_stay = k_blocks in groups
+        for group in sorted(groups, reverse=True):
+            yield {"kind": "resident", "group_blocks": group, **whole}
+    kind = kinds[-1]
+    streamed = kind == "streamed"
+    if not (streamed or all_stay) and 2 * per_k <= config.wgt_depth:
+        yield {"kind": kind, "group_blocks": 1, **whole}
     for slots in (2, 1):
         room = config.wgt_depth // slots
         chunk = min(c_blocks, room // taps)
@@ -368,6 +378,9 @@ def _cost(spec: ConvSpec, config: Config, tiling: ConvTiling) -> float:
     chunk = tiling.chunk_blocks * tiling.chunk_r * tiling.chunk_s
     if tiling.kind != "resident" and 2 * chunk > config.wgt_depth:
         busy = max(busy, compute + wgt)
+    if tiling.kind == "resident" and 2 * tiling.group_blocks * per_k > config.wgt_depth:
+        # Those of the next layer (or group) come beside the last tile at the earliest.
+        busy = max(busy, compute * (1 - 1 / tiles) + wgt)
     widest = tile_geometry(
         spec, config, tiling.rows, tiling.cols, min(tiling.cols, tiling.psum_cols)
     ).block_words

@@ -303,8 +303,8 @@ SMALL = replace(PRESETS["small"], act_depth=0, psum_depth=32)
 PLANS = {
     "weights stay": (SMALL, dict(k=16), lambda t: t.kind == "resident" and t.group_blocks == 1),
     "weights in groups": (
-        replace(SMALL, wgt_depth=100, psum_depth=8, ifmap_depth=600, bus_words=1),
-        dict(height=40, k=80),
+        replace(SMALL, wgt_depth=200, psum_depth=8, ifmap_depth=200, bus_words=1),
+        dict(height=60, k=128),
         lambda t: t.kind == "resident" and t.group_blocks == 2,
     ),
     "weights in turn": (
