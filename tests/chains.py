@@ -281,7 +281,18 @@ class Blocks(Chain):
         self.live = [self.net.tensor(shape)]
         for _ in range(int(rng.integers(1, 4))):
             self._block()
+        if self._chance(0.4):
+            self._head()
         return self._done()
+
+    def _head(self):
+        """As a classifier's: 1x1, the mean of all pixels, 1x1."""
+        x = self.live[-1]
+        y = self._one_by_one(x, int(self.rng.integers(1, 61)))
+        y = self._mean(y, self._shape(y))
+        if len(self._shape(y)) == 4:
+            y = self._one_by_one(y, int(self.rng.integers(1, 40)))
+        self.live.append(y)
 
     def _shape(self, x):
         return self.net.graph.tensors[x].shape

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from skimp.config import Config
-from skimp.isa import LoadTarget, Opcode, Unit
+from skimp.isa import CHIP_BASE, LoadTarget, Opcode, Unit
 from skimp_compiler.conv_tiling import (
     ConvSpec,
     choose_tiling,
@@ -16,6 +16,10 @@ from skimp_compiler.plane import load_tile
 from skimp_compiler.schedule import Task
 
 __all__ = ["ConvLayer", "ConvParts"]
+
+PIECE_CYCLES = 64
+"""Clocks of a load of some channels of a tile, at least: shorter ones cost more commands than they
+save."""
 
 
 def _ceil(a: int, b: int) -> int:
@@ -82,16 +86,29 @@ class ConvLayer:
         """An input tile for some output channel blocks."""
         rings, tiling = self.emitter.rings, self.tiling
         base = None
+        words = self._geometry(tile).block_words
+        *early, (rest0, rest) = self._pieces(tile)
+        for block0, num_blocks in early:
+            yield Task(
+                cycles=0,
+                load_cycles=self._load_cycles(tile, num_blocks),
+                needs=self._input_part(tile, block0, num_blocks),
+                room=(("ifmap", words * self.c_blocks),) if base is None else (),
+                early=True,
+            )
+            if base is None:
+                base = rings["ifmap"].place(words * self.c_blocks, keep=True)
+            self._load_piece(tile, base, block0, num_blocks)
+        loaded = False
         for k in blocks:
             if tiling.kind == "turn":
                 self.wgt_words.clear()
             for psum_tile in self._psum_tiles(tile):
                 room, needs, cycles = [], (), 0
-                if base is None:
-                    cycles = self.spec.input.load_cycles(
-                        self._geometry(tile), self.config, self.c_blocks, halve=self.spec.halve
-                    )
-                    room.append(("ifmap", self._geometry(tile).block_words * self.c_blocks))
+                if not loaded:
+                    cycles = self._load_cycles(tile, rest)
+                    if base is None:
+                        room.append(("ifmap", words * self.c_blocks))
                     needs = self._input_part(tile)
                 if not self._whole_chunks:
                     room.append(("wgt", self._chunk_blocks))
@@ -99,11 +116,32 @@ class ConvLayer:
                     room.append(("wgt", self._kept_words(blocks), self._wgt_base))
                 yield self._task(psum_tile, k, needs=needs, room=room, load_cycles=cycles)
                 if base is None:
-                    base = self._load_tile(tile, keep=True)
+                    base = rings["ifmap"].place(words * self.c_blocks, keep=True)
+                if not loaded:
+                    self._load_piece(tile, base, rest0, rest)
                 if self._whole_chunks:
                     self._need_weights(k, blocks)
-                self._psum_tile(psum_tile, base, k, tile)
+                self._psum_tile(psum_tile, base, k, tile, () if loaded else early)
+                loaded = True
         rings["ifmap"].release(base)
+
+    def _pieces(self, tile) -> list[tuple[int, int]]:
+        """First channel block and number of blocks of the loads of a tile.
+
+        What lies on the chip is loaded as the layer before makes its channels.
+        """
+        count = self.c_blocks
+        if self.spec.input.address < CHIP_BASE:
+            return [(0, count)]
+        step = self.config.ofmap_blocks
+        most = max(1, self._load_cycles(tile, count) // PIECE_CYCLES)
+        size = _ceil(_ceil(count, most), step) * step
+        return [(first, min(size, count - first)) for first in range(0, count, size)]
+
+    def _load_cycles(self, tile, num_blocks: int) -> int:
+        return self.spec.input.load_cycles(
+            self._geometry(tile), self.config, num_blocks, halve=self.spec.halve
+        )
 
     def _kept_words(self, blocks: range) -> int:
         """Words of the weight ring that stay in use at a time, for some output channel blocks."""
@@ -123,6 +161,12 @@ class ConvLayer:
             first = blocks[0] if self.tiling.kind == "resident" else k
             self.wgt_words[k] = self._wgt_base + (k - first) * self.per_k
             self._load_weights(k * self.per_k, self.per_k, self.wgt_words[k])
+
+    @property
+    def tile_words(self) -> int:
+        """Words of the ifmap buffer that the largest tile takes."""
+        sizes = {self._geometry(tile).block_words for tile in self._tiles()}
+        return max(sizes) * self.c_blocks
 
     def _task(self, psum_tile, k: int, *, needs, room, load_cycles=0) -> Task:
         _, _, rows, cols = psum_tile
@@ -164,12 +208,12 @@ class ConvLayer:
             "halve": spec.halve,
         }
 
-    def _input_part(self, tile) -> tuple:
+    def _input_part(self, tile, block0: int = 0, num_blocks: int | None = None) -> tuple:
         """What the loads of a tile read."""
         part = self.spec.input.part(
             self._geometry(tile),
-            block0=self.spec.first_input,
-            num_blocks=self.c_blocks,
+            block0=self.spec.first_input + block0,
+            num_blocks=self.c_blocks if num_blocks is None else num_blocks,
             **self._origin(tile),
         )
         return (part,)
@@ -188,17 +232,25 @@ class ConvLayer:
             "num_blocks": min(per_word, self.spec.output.num_blocks - block0),
         }
 
-    def _load_tile(self, tile, block0: int = 0, num_blocks: int | None = None, keep=False) -> int:
-        """Load the input of a tile and return the flat word where it lies."""
-        return load_tile(
+    def _load_chunk_tile(self, tile, block0: int, num_blocks: int) -> int:
+        """Load channel blocks of a tile and return the flat word where they lie."""
+        words = self._geometry(tile).block_words
+        base = self.emitter.rings["ifmap"].place(num_blocks * words)
+        self._load_piece(tile, base - block0 * words, block0, num_blocks)
+        return base
+
+    def _load_piece(self, tile, base: int, block0: int, num_blocks: int) -> None:
+        """Load channel blocks of a tile whose first block lies at `base`."""
+        geometry = self._geometry(tile)
+        load_tile(
             self.emitter,
             self.spec.input,
-            self._geometry(tile),
+            geometry,
+            base=base + block0 * geometry.block_words,
             block0=self.spec.first_input + block0,
-            num_blocks=self.c_blocks if num_blocks is None else num_blocks,
+            num_blocks=num_blocks,
             **self._origin(tile),
             fill=self.spec.in_zp,
-            keep=keep,
         )
 
     def _load_weights(self, first_block: int, num_blocks: int, word: int) -> None:
@@ -247,8 +299,12 @@ class ConvLayer:
                     min(tiling.chunk_s, window.s - s0),
                 )
 
-    def _psum_tile(self, psum_tile, ifmap_base, k: int, tile) -> None:
-        """One psum tile for one output channel block: CONV commands, drain, store."""
+    def _psum_tile(self, psum_tile, ifmap_base, k: int, tile, early=()) -> None:
+        """One psum tile for one output channel block: CONV commands, drain, store.
+
+        early: channel blocks that were loaded before the others begin a command of their own each,
+        for they may be there before.
+        """
         spec, config, tiling = self.spec, self.config, self.tiling
         y0, x0, rows, cols = psum_tile
         geometry = self._geometry(tile)
@@ -256,18 +312,20 @@ class ConvLayer:
         num_k = min(config.out_channels, spec.num_outputs - k * config.out_channels)
         psums = self.out.psum_words(rows * cols)
         first, parts = True, list(self._kernel_parts())
-        for c0 in range(0, self.c_blocks, tiling.chunk_blocks):
-            num_c = min(tiling.chunk_blocks, self.c_blocks - c0)
+        starts = sorted(
+            {*range(0, self.c_blocks, tiling.chunk_blocks), *(c0 + n for c0, n in early)}
+        )
+        for c0, c_end in zip(starts, [*starts[1:], self.c_blocks]):
+            num_c = c_end - c0
             if tiling.kind == "streamed":
-                tile_base = base = self._load_tile(tile, c0, num_c)
+                tile_base = base = self._load_chunk_tile(tile, c0, num_c)
                 tile_words = num_c * geometry.block_words
             else:
-                tile_base = ifmap_base
-                base = ifmap_base + c0 * geometry.block_words
-                tile_words = self.c_blocks * geometry.block_words
+                tile_base = base = ifmap_base + c0 * geometry.block_words
+                tile_words = num_c * geometry.block_words
             for r0, num_r, s0, num_s in parts:
                 if self._whole_chunks:
-                    word = self.wgt_words[k]
+                    word = self.wgt_words[k] + c0 * self.taps
                 else:
                     word = self._load_chunk(k, c0, num_c, r0, s0, num_r * num_s)
                 last_c = c0 + num_c == self.c_blocks
@@ -326,6 +384,11 @@ class ConvParts:
             first,
             *(ConvLayer(emitter, config, spec, out=self.out) for spec in specs[1:]),
         ]
+
+    @property
+    def tile_words(self) -> int:
+        """As of ConvLayer."""
+        return max(part.tile_words for part in self._parts)
 
     def tasks(self) -> Iterator[Task]:
         """Emit part by part, each as a ConvLayer."""

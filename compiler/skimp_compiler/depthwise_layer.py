@@ -121,6 +121,7 @@ class DepthwiseLayer:
     """
 
     unit = Unit.DEPTHWISE
+    tile_words = 0  # of the array's ifmap buffer
 
     def __init__(
         self, emitter: Emitter, config: Config, spec: DepthwiseSpec, *, beside: bool = False
@@ -286,14 +287,15 @@ class DepthwiseLayer:
                 room=(*room, *self.out.room(param_block, psum_tile[2] * cols)),
             )
             if base is None:
-                base = load_tile(
+                base = rings["dw_ifmap"].place(geometry.block_words, keep=True)
+                load_tile(
                     self.emitter,
                     part,
                     geometry,
+                    base=base,
                     **blocks,
                     **origin,
                     fill=spec.fill,
-                    keep=True,
                     memory="dw_ifmap",
                     parts=config.ofmap_blocks,
                 )

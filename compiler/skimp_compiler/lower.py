@@ -88,10 +88,14 @@ class Lowering(DepthwiseLayers):
 
     def _in_group(self, op: Op) -> bool:
         """On the depthwise unit, or a convolution right before or behind: these go side by side."""
-        if not (op.kind == "conv" or self._on_unit(op)):
+        if not (op.kind == "conv" or self._beside_array(op)):
             return False
         before, behind = self._neighbours(op)
-        return any(map(self._on_unit, (op, *before, *behind)))
+        return any(map(self._beside_array, (op, *before, *behind)))
+
+    def _beside_array(self, op: Op) -> bool:
+        """An operator that the depthwise unit works on tile by tile beside convolutions."""
+        return self._on_unit(op) or op.kind == "mean"
 
     def _neighbours(self, op: Op) -> tuple[list[Op], list[Op]]:
         """Operators right before and behind one, beyond padding."""
@@ -110,11 +114,14 @@ class Lowering(DepthwiseLayers):
         """
         if not self._beside:
             return None
-        before, behind = (list(filter(self._on_unit, ops)) for ops in self._neighbours(op))
+        before, behind = (list(filter(self._beside_array, ops)) for ops in self._neighbours(op))
         if before:
             made = self.layouts[before[0].outputs[0]]
             return band_rows(made.height, made.width) * made.width
-        made, layout = self.layouts[behind[0].outputs[0]], self.layouts[op.outputs[0]]
+        layout = self.layouts[op.outputs[0]]
+        if behind[0].kind == "mean":
+            return layout.height * layout.width
+        made = self.layouts[behind[0].outputs[0]]
         _, _, stride, _ = pool_window(self.graph, behind[0])
         rows = band_rows(made.height, made.width) * stride
         return min(rows, layout.height) * layout.width
@@ -218,7 +225,11 @@ class Lowering(DepthwiseLayers):
                 emitter.end_layer(layer.layer_id, self._record(layer))
 
         work = LayerWork(
-            unit=self._layer.unit, tasks=self._tasks(op), op_index=op.index, on_end=on_end
+            unit=self._layer.unit,
+            tasks=self._tasks(op),
+            op_index=op.index,
+            on_end=on_end,
+            tile_words=self._layer.tile_words,
         )
         self._schedule.begin(work)
         if not self._beside:

@@ -210,31 +210,28 @@ def load_tile(
     planes: Planes,
     geometry: TileGeometry,
     *,
+    base,
     block0,
     num_blocks,
     y0,
     x0,
     fill,
     halve=False,
-    keep=False,
     memory="ifmap",
     parts=1,
-) -> int:
+) -> None:
     """Load a padded tile of the input, from row y0, column x0 on.
 
     Parameters
     ----------
-    keep : bool
-        Until the ring's `release`.
+    base : int
+        Flat word where it begins.
     memory : str
         "ifmap" or "dw_ifmap".
     parts : int
         Channel blocks of a word of that memory.
-
-    Returns the flat word where it begins.
     """
     words = geometry.block_words * -(-num_blocks // parts)
-    base = emitter.rings[memory].place(words, keep=keep)
     load = planes.load(
         geometry,
         block0=block0,
@@ -251,7 +248,6 @@ def load_tile(
         dw=int(memory == "dw_ifmap"),
         **load,
     )
-    return base
 
 
 def _clip(start: int, length: int, size: int) -> tuple[int, int, int]:

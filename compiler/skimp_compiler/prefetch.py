@@ -1,5 +1,6 @@
 """Constants ahead of their use: their loads are moved forward in the list of commands."""
 
+import math
 from collections import deque
 
 from skimp.isa import CHIP_BASE, LoadTarget, Opcode
@@ -17,7 +18,8 @@ _COMMAND_CYCLES = 20
 
 _AHEAD_CYCLES = 6000
 """How long before their use parameters, tables and depthwise weights come: they are small, and
-wait in the queue behind weights."""
+wait in the queue behind weights. So do all weights while maps are still to come from DRAM, which
+the units wait for."""
 
 
 def _waiting(queue_depth: int) -> int:
@@ -31,7 +33,8 @@ def prefetched(commands: list, *, bus_words: int, queue_depth: int) -> list:
     A load stays behind the commands that it needs and before those that need it. The array's
     weights stay in order among themselves, and by the estimated clocks of the commands around, no
     more than some of their loads are under way at once: so DRAM works through the weights of later
-    layers while it has nothing else to do. So do the other constants, some clocks before their use.
+    layers while it has nothing else to do, that is once the last map was read. The other constants
+    come some clocks before their use.
 
     Parameters
     ----------
@@ -65,6 +68,7 @@ def prefetched(commands: list, *, bus_words: int, queue_depth: int) -> list:
         ends.popleft()
         emit(command)
 
+    maps = sum(map(_reads_map, commands))
     for command in commands:
         clock = max(clock, command.when)
         if _is_load(command):
@@ -78,20 +82,25 @@ def prefetched(commands: list, *, bus_words: int, queue_depth: int) -> list:
             continue
         while others and others[0].when <= clock + _AHEAD_CYCLES and free(others[0]):
             emit(others.popleft())
-        while weights and ends[0] <= clock and free(weights[0]):
+        latest = clock + _AHEAD_CYCLES if maps else math.inf
+        while weights and ends[0] <= clock and weights[0].when <= latest and free(weights[0]):
             load_weights()
-        if (
-            command.opcode is Opcode.LOAD_IFMAP
-            and command.fields.get("dram_addr", CHIP_BASE) < CHIP_BASE
-        ):
+        if _reads_map(command):
             words = (
                 command.fields["dma_blocks"]
                 * command.fields["seg_count"]
                 * command.fields["seg_words"]
             )
             ends[-1] = busy(_MAP_BEAT_CYCLES * words / bus_words)
+            maps -= 1
         emit(command)
     return result
+
+
+def _reads_map(command) -> bool:
+    """Whether a part of a map comes from DRAM."""
+    address = command.fields.get("dram_addr", CHIP_BASE)
+    return command.opcode is Opcode.LOAD_IFMAP and address < CHIP_BASE
 
 
 def _is_load(command) -> bool:

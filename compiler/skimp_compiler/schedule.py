@@ -22,12 +22,16 @@ class Task:
         Parts of activations that it loads, as the emitter's `loads`.
     room : tuple of (str, int) or (str, int, int)
         Memories and words that it places, and where it lets words go before.
+    early : bool
+        Nothing but a load of a part of what the tasks behind it compute with: as soon as the data
+        is there, if layers before this one still find room.
     """
 
     cycles: int
     load_cycles: int = 0
     needs: tuple = ()
     room: tuple = ()
+    early: bool = False
 
 
 @dataclass(eq=False, kw_only=True)
@@ -44,12 +48,15 @@ class LayerWork:
         Operator that the layer stands for.
     on_end : callable
         Called behind the last task.
+    tile_words : int
+        Of the ifmap buffer, for a tile.
     """
 
     unit: Unit
     tasks: Iterator[Task]
     op_index: int
     on_end: Callable[[], None]
+    tile_words: int = 0
     task: Task | None = None
 
     def advance(self) -> bool:
@@ -90,6 +97,11 @@ class Schedule:
             begin = timeline.begin(work.unit, ready)
             if begin == math.inf or not all(rings[r].fits(*words) for r, *words in task.room):
                 continue
+            if task.early and task.room:
+                # Those before must come to their end, for this one waits for them.
+                before = max((w.tile_words for w in self.active[:order]), default=0)
+                if not rings["ifmap"].fits(work.tile_words + before):
+                    continue
             key = (begin, -order)
             if best is None or key < best[0]:
                 best = (key, work, ready)
@@ -99,7 +111,10 @@ class Schedule:
             timeline.release()
             return
         _, work, ready = best
-        timeline.work(work.unit, ready, work.task.load_cycles, work.task.cycles)
+        if work.task.early:
+            timeline.load(work.unit, ready, work.task.load_cycles)
+        else:
+            timeline.work(work.unit, ready, work.task.load_cycles, work.task.cycles)
         if not work.advance():
             self._end(work)
 

@@ -57,6 +57,11 @@ class Timeline:
         first = max(self.free[unit], self._slots[unit][0][0])
         return max(self.free[Unit.LOAD], ready, first - AHEAD_CYCLES)
 
+    def load(self, unit: Unit, ready: float, load_cycles: int) -> None:
+        """Load a part of a tile."""
+        self.now = self.begin(unit, ready)
+        self.free[Unit.LOAD] = self.now + load_cycles
+
     def work(self, unit: Unit, ready: float, load_cycles: int, cycles: int) -> None:
         """Load and compute a task."""
         self.now = self.begin(unit, ready)

@@ -90,6 +90,39 @@ def test_units_take_turns(config):
     assert turns(beside) >= 6
 
 
+@pytest.mark.parametrize("config", [PRESETS["small"], PRESETS["zcu104"]], ids=lambda c: c.name)
+def test_channels_are_loaded_as_they_come(config):
+    """Many channels: the first psum tile computes with those that are there already."""
+    graph = block_of_layers(7, 3 * config.out_channels, 40 * config.in_channels)
+    (stream,) = streams(compare(graph, config, 2, fuse=True))
+    convs = [f for opcode, f in stream if opcode is Opcode.CONV and f["num_c"] > 2]
+    parts = [f for f in convs if not (f["first"] and f["last"])]
+    # The parts of a psum tile follow each other, and make up all channels.
+    channels = 0
+    for f in parts:
+        assert f["first"] == (channels == 0)
+        channels = 0 if f["last"] else channels + f["num_c"]
+    assert sum(f["first"] for f in parts) >= 1 and channels == 0
+    # Those behind it take all at once.
+    assert any(f["first"] and f["last"] and f["num_c"] == 40 for f in convs)
+
+
+@pytest.mark.parametrize("config", [PRESETS["small"], PRESETS["zcu104"]], ids=lambda c: c.name)
+def test_the_mean_begins_before_the_convolution_ends(config):
+    blocks = Blocks(np.random.default_rng(6))
+    net = blocks.net = Net(blocks.rng, "head")
+    x = net.tensor((1, 7, 7, 64))
+    y = blocks._one_by_one(x, 640)
+    z = net.tensor((1, 1, 1, 640))
+    net.op("mean", (y, net.plain([1, 2])), (z,), keep_dims=True)
+    graph = net.done((x,), (z,))
+    beside, behind = (compare(graph, config, 1, fuse=fuse) for fuse in (True, False))
+    assert turns(behind) == 1
+    assert turns(beside) > 6
+    conv, mean = (layer for layer in beside.layers if layer.unit != "host")
+    assert mean.fused_with == conv.layer_id
+
+
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.name)
 def test_tiles_in_any_order_that_their_inputs_allow(config, monkeypatch):
     """Whatever the estimated clocks are: random ones give the same values."""

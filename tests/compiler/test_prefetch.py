@@ -134,6 +134,22 @@ def test_a_map_from_dram_holds_weights_up():
     assert ahead(CHIP_BASE) == len(weights) > ahead(0) >= 3
 
 
+def test_while_maps_come_from_dram_weights_wait_for_their_turn():
+    """They are not urgent, and would hold the map up; behind the last map they go ahead."""
+    late = 2 * prefetch._AHEAD_CYCLES
+    picture = ifmap(100, when=0)
+    weights = load(when=late)
+    first, middle, user = other(), other(when=late - prefetch._AHEAD_CYCLES), other(when=late)
+    rows = ifmap(100, when=late)
+    result = prefetched([first, picture, middle, rows, weights, user])
+    assert result == [first, picture, weights, middle, rows, user]
+    result = prefetched([first, picture, middle, weights, user])
+    assert result == [first, picture, weights, middle, user]
+    soon = other(when=late - 2 * prefetch._AHEAD_CYCLES + 1)
+    result = prefetched([first, picture, soon, rows, weights, user])
+    assert result == [first, picture, soon, weights, rows, user]
+
+
 def test_maps_of_padding_alone_need_no_dram():
     padding = other(Opcode.LOAD_IFMAP)
     assert prefetched([padding]) == [padding]

@@ -139,6 +139,64 @@ def test_room_that_the_layer_itself_gives_back_first():
     assert bench.log == [(0, 0), (0, "end")]
 
 
+def test_parts_of_a_tile_are_loaded_as_they_come():
+    """An early load takes the load unit's clocks alone, between tiles of the layer before."""
+    bench = Bench()
+    first, last = region(3), region(1)
+    bench.begin(0, Unit.ARRAY, [
+        (Task(cycles=500), lambda n=n: bench.drain(Unit.ARRAY, first, n)) for n in range(3)
+    ])  # fmt: skip
+    free = bench.emitter.timeline.free
+    before = []
+
+    def load():
+        before.append(dict(free))
+
+    parts = [
+        (Task(cycles=0, load_cycles=7, needs=(part(first, n, n + 1),), early=True), load)
+        for n in range(2)
+    ]
+    whole = Task(cycles=10, load_cycles=7, needs=(part(first, 0, 3),))
+    bench.begin(1, Unit.ARRAY, [*parts, (whole, lambda: bench.drain(Unit.ARRAY, last, 0))])
+    bench.schedule.finish()
+    order = [entry for entry in bench.log if entry != (0, "end")]
+    assert order == [(0, 0), (0, 1), (1, 0), (0, 2), (1, 1), (1, 2), (1, "end")]
+    assert before[1][Unit.LOAD] >= before[0][Unit.LOAD] + 7
+    assert free[Unit.ARRAY] >= 1510
+
+
+def test_parts_leave_room_for_the_layers_before():
+    """A place held for channels to come must not stop those who make them."""
+    bench = Bench()
+    ring = bench.emitter.rings["ifmap"]
+    words = ring.size // 2 + 1
+    made = region(2)
+    places = {}
+
+    def tile(number, pixel):
+        places[number] = ring.place(words, keep=True)
+        bench.drain(Unit.ARRAY, made, pixel)
+        ring.release(places[number])
+
+    room = (("ifmap", words),)
+    bench.begin(0, Unit.ARRAY, [
+        (Task(cycles=1000, room=room), lambda n=n: tile(0, n)) for n in range(2)
+    ])  # fmt: skip
+    bench.schedule.active[0].tile_words = words
+    early = Task(cycles=0, load_cycles=9, needs=(part(made, 0, 1),), room=room, early=True)
+    whole = Task(cycles=9, load_cycles=9, needs=(part(made, 0, 2),))
+
+    def hold():
+        places[1] = ring.place(words, keep=True)
+
+    work = bench.begin(1, Unit.ARRAY, [
+        (early, hold), (whole, lambda: bench.drain(Unit.ARRAY, region(1), 0)),
+    ])  # fmt: skip
+    work.tile_words = words
+    bench.schedule.finish()
+    assert bench.log.index((0, "end")) < bench.log.index((1, 0))
+
+
 def test_nothing_can_go_on():
     bench = Bench()
     never = region(1)
