@@ -14,7 +14,7 @@ from skimp_boards import fit_area
 from skimp_boards.area import COEFFICIENTS, KEYS, block_counts, estimate, terms
 from skimp_boards.blocks import blocks
 from skimp_boards.netlist import depths, usage
-from skimp_boards.synth_blocks import main, synthesise_block
+from skimp_boards.synth_blocks import MAX_LEVELS, main, synthesise_block
 
 KEPT = json.loads(COEFFICIENTS.read_text())["samples"]
 CASES = [(name, block) for name, sample in KEPT.items() for block in sample["blocks"]]
@@ -186,3 +186,13 @@ def test_estimates_hold_today(name, tmp_path):
     assert found["lut"] / block.count == pytest.approx(real["lut"], rel=0.15)
     assert found["dsp"] == block.count * real["dsp"]
     assert found["bram36"] == block.count * real["bram36"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["requant_lane", "narrow_requant_lane"])
+def test_lanes_are_shallow(name, tmp_path):
+    pytest.importorskip("pyosys", reason="pip install 'skimp[synth]'")
+    (block,) = (b for b in blocks(PRESETS["zcu104"]) if b.name == name)
+    levels = synthesise_block(block, cache=tmp_path)["levels"]
+    assert 1 < levels["reg_reg"] <= MAX_LEVELS
+    assert levels.deepest <= MAX_LEVELS

@@ -284,7 +284,8 @@ class RequantLane(wiring.Component):
             digits = Cat(Const(0, 1), bits)[2 * nth : 2 * nth + 3]
             row = Signal(signed(width), name=f"row_{k}")
             down = 1 if k == _LOW_ROWS else 2
-            m.d.comb += row.eq(add_digit(row_sum[down:].as_signed(), factor, *digits))
+            below = down * (k % 2)  # the second one of a clock lines up with the first
+            m.d.comb += row.eq(add_digit(row_sum[down:].as_signed(), factor, *digits, below=below))
             row_sum = row
         m.d.comb += [product.addend.eq(row_sum[2:].as_signed()), product.rnd_en.eq(rnd_en)]
         return product.p[_LOWEST - _NARROW_UNIT :].as_signed()
