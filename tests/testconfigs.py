@@ -10,7 +10,7 @@ ODD = dataclasses.replace(
     PRESETS["small"], name="odd", pixels=3, out_channels=16, psum_depth=9, psum_slots=3, dw_psum_slots=2, wgt_depth=40,
     dw_wgt_depth=64, dw_ifmap_depth=40, dw_psum_depth=9, ifmap_depth=100, ofmap_depth=64, param_depth=4, queue_depth=3, burst_beats=8,
     reads_outstanding=2, writes_outstanding=2, watchdog_cycles=4096, packed=False, bus_words=1,
-    drain_pixels=1, act_depth=0,
+    drain_pixels=1, drain_slices=0, act_depth=0,
 )  # fmt: skip
 """Lanes that divide nothing, buffers that hold next to nothing, one product per multiplier."""
 
@@ -26,6 +26,7 @@ QUAD = dataclasses.replace(
     dw_wgt_depth=64, dw_ifmap_depth=50, dw_psum_depth=8, dw_psum_slots=3, dw_rows=2,
     ifmap_depth=100, ofmap_depth=48, param_depth=4, burst_beats=8, bus_words=4,
     act_words=8, act_depth=40, reads_outstanding=3, writes_outstanding=3, drain_pixels=1,
+    drain_slices=0,
 )  # fmt: skip
 """Four words a beat, eight on the chip, over five lanes; depths that are no powers of two."""
 

@@ -37,7 +37,14 @@ SAMPLES: dict[str, tuple[Config, tuple[str, ...]]] = {
         ),
         (
             "broad",
-            replace(PRESETS["small"], name="broad", pixels=8, out_channels=32, drain_pixels=1),
+            replace(
+                PRESETS["small"],
+                name="broad",
+                pixels=8,
+                out_channels=32,
+                drain_pixels=1,
+                drain_slices=0,
+            ),
             _LANES + _LOADS,
         ),
     )

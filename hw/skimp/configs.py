@@ -32,6 +32,7 @@ PRESETS = {
             out_channels=16,
             bus_words=2,
             drain_pixels=2,
+            drain_slices=61,
             psum_depth=64,
             psum_slots=4,
             act_words=4,

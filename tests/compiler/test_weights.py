@@ -10,7 +10,7 @@ from skimp.config import CHAIN
 from skimp.configs import PRESETS
 from skimp_compiler.weights import check_packable, pack_conv, pack_depthwise, pack_params
 
-SMALL = PRESETS["small"]
+SMALL = replace(PRESETS["small"], drain_slices=0)
 CONFIGS = [
     *PRESETS.values(), ODD, WIDE,
     replace(SMALL, name="two words", bus_words=2), replace(SMALL, name="four words", pixels=4,

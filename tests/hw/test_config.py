@@ -7,7 +7,7 @@ import pytest
 from skimp.config import ConfigError
 from skimp.configs import PRESETS
 
-SMALL = PRESETS["small"]
+SMALL = replace(PRESETS["small"], drain_slices=0)
 
 
 @pytest.mark.parametrize(

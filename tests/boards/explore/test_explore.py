@@ -48,6 +48,13 @@ def test_presets_are_in_their_space(board):
 
 
 @pytest.mark.parametrize("board", SPACES)
+def test_presets_fit_their_boards(board):
+    space = SPACES[board]
+    taken = estimate(space.preset)["total"]
+    assert {key: taken[key] for key, there in space.budget.items() if taken[key] > there} == {}
+
+
+@pytest.mark.parametrize("board", SPACES)
 def test_lanes_have_the_slices_that_are_left(board):
     space = SPACES[board]
     there = space.budget["dsp"]
