@@ -79,7 +79,8 @@ class DrainUnit(wiring.Component):
         self._slots = max(2, self._steps)
         tag = {"pixel": 16, "residual": 16, "last": 1}
         self._tag = data.StructLayout(tag)
-        self.latency = psum_read_latency + Requant.latency
+        self._acc_latency = psum_read_latency + 1
+        self.latency = self._acc_latency + Requant.latency
         self.add_latency = self.latency + AddTables.latency + Requant.latency
         channels = config.out_channels
         self._group_bits = ceil_log2(max(config.psum_depth, config.dw_psum_depth))
@@ -230,8 +231,9 @@ class DrainUnit(wiring.Component):
             its_place = ~now.add | (place == i % steps)
             m.d.comb += self.psum_rd_en[i].eq(running & (part == i // steps) & its_place)
 
-        # First stage
-        latency = self._psum_read_latency
+        # First stage. A register parts the choice of the psums from the addition of the bias: one
+        # behind the other they are ten levels.
+        latency = self._acc_latency
         valid = Signal(steps)
         for k in range(steps):
             m.d.comb += valid[k].eq(running & (left > k) & (k < step))
@@ -239,8 +241,9 @@ class DrainUnit(wiring.Component):
         # Part of the array's lanes, or none: the depthwise unit's come by an OR.
         array_part = Signal(range(parts + 1))
         m.d.comb += array_part.eq(Mux(now.dw, parts, part))
-        d_part = delay(m, array_part, latency, name="part", reset_less=True)
-        d_place = delay(m, place, latency, name="place", reset_less=True)
+        read_latency = self._psum_read_latency
+        d_part = delay(m, array_part, read_latency, name="part", reset_less=True)
+        d_place = delay(m, place, read_latency, name="place", reset_less=True)
         tag = Signal(self._tag)
         m.d.comb += [
             tag.pixel.eq(pixel + now.ofmap_base),
@@ -267,9 +270,10 @@ class DrainUnit(wiring.Component):
                 m.d.comb += found[c].eq(choose(d_part, sources) | reduce(or_, of_rows))
             psums.append(found)
         for k, slot in enumerate(slots[:steps]):
-            of_slot = choose(d_place, psums) if k == 0 else psums[k]
-            m.d.comb += slot.acc.eq(of_slot)
+            acc = Signal.like(psums[k].as_value(), name=f"acc_{k}", reset_less=True)
+            m.d.sync += acc.eq(choose(d_place, psums) if k == 0 else psums[k])
             m.d.comb += [
+                slot.acc.eq(acc),
                 slot.valid.eq(d_valid[k]),
                 slot.tag.eq(d_tag.as_value()),
                 slot.control.eq(d_control),
