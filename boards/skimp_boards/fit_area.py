@@ -91,7 +91,7 @@ _PRIORS = {
         "load_unit": (0, 0, 2, 0),
         "param_sets": (2 * 71, 0),
         "pe_array": (7.6, 19.7, 0),
-        "psum_spad": (96, 15),
+        "psum_spad": (64, 21),
         "store_unit": (1, 0, 0),
     },
 }

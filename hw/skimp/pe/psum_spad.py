@@ -9,6 +9,7 @@ from skimp.config import Config
 from skimp.feed.pipe import delay
 from skimp.mem.lut_ram import LutRam
 from skimp.mem.ram import Ram1R1W
+from skimp.prim.carry import add
 
 __all__ = ["PsumSpad"]
 
@@ -41,7 +42,7 @@ class PsumSpad(wiring.Component):
 
     read_latency = 1
     write_latency = 3
-    min_revisit = 3
+    min_revisit = 2
 
     def __init__(self, config: Config):
         self._config = config
@@ -71,29 +72,32 @@ class PsumSpad(wiring.Component):
             width=width, depth=cfg.psum_slots << addr_bits, ram_style="block"
         )
         m.d.comb += [
-            sums.r_addr.eq(self.addr),
             finished.r_en.eq(self.rd_en),
             finished.r_addr.eq(Cat(self.rd_addr, self.rd_slot)),
             self.rd_data.as_value().eq(finished.r_data),
         ]
 
-        # Stage 1: the entry is there; stage 2: the sum; then it is written.
-        tag = Signal(data.StructLayout({"last": 1, "addr": addr_bits, "slot": 2}))
-        m.d.comb += [tag.last.eq(self.last), tag.addr.eq(self.addr), tag.slot.eq(self.slot)]
+        # Stage 1: the entry is read and added to, so that a pass may last two clocks; stage 2: the
+        # sum is there and is written.
+        tag = Signal(data.StructLayout({"first": 1, "last": 1, "addr": addr_bits, "slot": 2}))
+        m.d.comb += [
+            getattr(tag, k).eq(getattr(self, k)) for k in ("first", "last", "addr", "slot")
+        ]
         s1_valid = delay(m, self.valid, 1, name="s1_valid")
-        s1_before = Signal(width, reset_less=True)
-        with m.If(self.valid):
-            m.d.sync += s1_before.eq(Mux(self.first, 0, sums.r_data))
+        s1_tag = delay(m, tag, 1, name="s1_tag", reset_less=True)
         s2_valid = delay(m, s1_valid, 1, name="s2_valid")
-        s2_tag = delay(m, tag, 2, name="s2_tag", reset_less=True)
+        s2_tag = delay(m, s1_tag, 1, name="s2_tag", reset_less=True)
+        before = Signal(width)
         s2_sums = []
         for c in range(cfg.out_channels):
             value = delay(m, self.value[c], 1, name=f"s1_value_{c}", reset_less=True)
             s2_sum = Signal(signed(32), name=f"s2_sum_{c}", reset_less=True)
             with m.If(s1_valid):
-                m.d.sync += s2_sum.eq(s1_before.word_select(c, 32) + value)
+                m.d.sync += s2_sum.eq(add(value, before.word_select(c, 32), C(0, 1)))
             s2_sums.append(s2_sum)
         m.d.comb += [
+            sums.r_addr.eq(s1_tag.addr),
+            before.eq(Mux(s1_tag.first, 0, sums.r_data)),
             sums.w_en.eq(s2_valid & ~s2_tag.last),
             sums.w_addr.eq(s2_tag.addr),
             sums.w_data.eq(Cat(s2_sums)),
