@@ -36,7 +36,7 @@ def random_config(rng) -> Config:
         psum_depth=psum_depth,
         psum_slots=int(rng.integers(2, 5)),
         wgt_depth=between(4, 600),
-        wgt_slices=int(rng.integers(1, 3)),
+        wgt_slices=int(rng.choice([1, 2, 4])),
         dw_wgt_depth=between(64, 600),
         ifmap_depth=between(32, 2000),
         dw_ifmap_depth=between(32, 1000),

@@ -26,9 +26,10 @@ QUAD = dataclasses.replace(
     dw_wgt_depth=64, dw_ifmap_depth=50, dw_psum_depth=8, dw_psum_slots=3, dw_rows=2,
     ifmap_depth=100, ofmap_depth=48, param_depth=4, burst_beats=8, bus_words=4,
     act_words=8, act_depth=40, reads_outstanding=3, writes_outstanding=3, drain_pixels=1,
-    drain_slices=0,
+    drain_slices=0, wgt_slices=4,
 )  # fmt: skip
-"""Four words a beat, eight on the chip, over five lanes; depths that are no powers of two."""
+"""Four words a beat, eight on the chip, over five lanes, weights for four slices a clock; depths that
+are no powers of two."""
 
 
 def on_rtl(*configs):

@@ -47,7 +47,7 @@ class Config:
     wgt_depth : int
         Weight blocks (in_channels x out_channels bytes each) in the weight scratchpad.
     wgt_slices : int
-        Slice positions of all chains that take their next weights in a clock, 1 or 2.
+        Slice positions of all chains that take their next weights in a clock, 1, 2 or 4.
     dw_wgt_depth : int
         Words (out_channels bytes) of the depthwise weight scratchpad.
     dw_ifmap_depth : int
@@ -148,7 +148,7 @@ class Config:
         )
         need(8 <= self.psum_depth <= 256, "psum_depth", "8 to 256")
         need(2 <= self.psum_slots <= 4, "psum_slots", "2 to 4")
-        need(self.wgt_slices <= 2, "wgt_slices", "1 or 2")
+        need(self.wgt_slices in (1, 2, 4), "wgt_slices", "1, 2 or 4")
         need(8 <= self.dw_psum_depth <= 256, "dw_psum_depth", "8 to 256")
         need(2 <= self.dw_psum_slots <= 4, "dw_psum_slots", "2 to 4")
         need(self.dw_rows <= 2, "dw_rows", "1 or 2")

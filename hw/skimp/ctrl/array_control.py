@@ -21,7 +21,7 @@ def ArrayIssue(config: Config):
     valid : the array takes the operands of this clock
     first, last : first and last product of a psum
     swap : the prefetched weights become the working ones
-    wgt_read : from this record on, a clock a word, the next block enters the prefetch registers
+    wgt_read : from this record on, the next block enters the prefetch registers
     group : psum entry; slot : psum slot
     """
     return data.StructLayout(
@@ -120,8 +120,8 @@ class ArrayControl(wiring.Component):
         with m.Elif(walk.working):
             m.d.sync += [first_clock.eq(0), group_valid.eq(group_valid & ~walk.last_group)]
 
-        # Weight reads take min_pass clocks; the registers are free when the weights before begin to
-        # work. A command begins two clocks behind `take`.
+        # Weight reads are min_pass clocks apart; the registers are free when the weights before
+        # begin to work. A command begins two clocks behind `take`.
         wgt_addr = Signal(16, reset_less=True)
         soon_loaded = Signal()  # the next command's first weights are on their way
         reading = Signal(range(min_pass))
@@ -139,7 +139,7 @@ class ArrayControl(wiring.Component):
         with m.Elif(walk.working & first_clock):
             m.d.sync += wgt_addr.eq(wgt_addr + 1)
         m.d.comb += [
-            walk.prepared.eq(soon_loaded & reading.matches(0, 1, 2)),
+            walk.prepared.eq(soon_loaded & (reading <= 2)),
             read_next.eq(walk.working & first_clock & ~walk.last),
             read_soon.eq(
                 walk.staged

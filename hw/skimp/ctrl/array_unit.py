@@ -92,7 +92,7 @@ class ArrayUnit(wiring.Component):
 
         # Control records in step with the operands; a scratchpad read takes one clock more. The
         # control reads in the clock of a swap at the earliest.
-        lag = array.load_lag
+        lag = wgt_spad.load_lag
         read_issue = delay(m, issue, path.latency - WgtSpad.read_latency, name="issue")
         act_issue = delay(m, read_issue, WgtSpad.read_latency, name="act_issue")
         wgt_read = delay(m, read_issue.wgt_read, lag, name="wgt_read")
@@ -101,7 +101,7 @@ class ArrayUnit(wiring.Component):
             wgt_spad.r_start.eq(wgt_read),
             wgt_spad.r_block.eq(wgt_addr),
             *(port.eq(word) for port, word in zip(array.wgt, wgt_spad.r_data, strict=True)),
-            array.wgt_load.eq(delay(m, wgt_read, WgtSpad.read_latency, name="wgt_load")),
+            array.wgt_load.eq(wgt_spad.r_word),
             array.wgt_swap.eq(act_issue.swap),
         ]
 

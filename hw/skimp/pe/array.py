@@ -26,11 +26,12 @@ class PeArray(wiring.Component):
     -------
     act : In(ArrayLayout(signed(9), in_channels)).array(pixels)
     wgt : In(8 * wgt_slice_bytes).array(wgt_slices)
-        Position p of word n, that is weights of slice k = n * wgt_slices + p of every chain, n + p
-        clocks behind `wgt_load`: byte co * num_chains + g belongs to input channel g * CHAIN + k.
-    wgt_load : In(1)
-        Take `wgt` as the next weights; at least min_pass_cycles apart, and at least `load_lag`
-        clocks behind the swap of the weights loaded before.
+        Position p of word n, that is weights of slice k = n * wgt_slices + p of every chain, p
+        clocks behind bit n of `wgt_load`: byte co * num_chains + g belongs to input channel
+        g * CHAIN + k.
+    wgt_load : In(min_pass_cycles)
+        Take word n as the next weights, n * wgt_slices clocks or more behind the swap of the
+        weights loaded before, and before the clock that lies as far behind their own.
     wgt_swap : In(1)
         The weights loaded before work from this clock's activations on.
     dot : Out(ArrayLayout(signed(dot_bits), out_channels)).array(pixels)
@@ -41,10 +42,8 @@ class PeArray(wiring.Component):
     *Resources*: pixels * in_channels * out_channels / 2 DSP48E2 (without `config.packed`: twice as
     many plain multipliers), 38 registers a chain and, with 16 channels, 40 bits of carry for each
     two chains. `dot` means nothing in the first `latency` clocks after configuration.
-    Slice k of a chain works k clocks behind slice 0; the skew of activations, gates, loads and
-    swaps is made in here. With two positions a word, slices load ahead of that; `load_lag` is
-    what the last one gains, so that it still had its swap. A load that comes so late and
-    min_pass_cycles - 1 before the next swap, which is the shortest pass, is early enough for all.
+    Slice k of a chain works k clocks behind slice 0; the skew of activations, gates and swaps, and
+    of the loads of one word, is made in here.
     """
 
     def __init__(self, config: Config):
@@ -55,15 +54,13 @@ class PeArray(wiring.Component):
         levels = exact_log2(self._num_chains)
         self.dot_bits = FIELD_BITS + levels
         self.latency = PeChain.latency + levels
-        self._load_at = [sum(divmod(k, config.wgt_slices)) for k in range(CHAIN)]
-        self.load_lag = max(k - at for k, at in enumerate(self._load_at))
         layout = data.ArrayLayout(signed(9), config.in_channels)
         dots = data.ArrayLayout(signed(self.dot_bits), config.out_channels)
         super().__init__(
             {
                 "act": In(layout).array(config.pixels),
                 "wgt": In(8 * config.wgt_slice_bytes).array(config.wgt_slices),
-                "wgt_load": In(1),
+                "wgt_load": In(config.min_pass_cycles),
                 "wgt_swap": In(1),
                 "dot": Out(dots).array(config.pixels),
             }
@@ -75,15 +72,16 @@ class PeArray(wiring.Component):
         chain_class = PeChain if cfg.packed else PlainChain
         chain_name = "skimp_pe_chain" if cfg.packed else "skimp_plain_chain"
 
-        loads = Signal(self._load_at[-1] + 1, name="load_skewed")
-        swap = Signal(CHAIN, name="swap_skewed")
+        loads = [self.wgt_load]  # of a position, all words
+        for p in range(1, cfg.wgt_slices):
+            loads.append(delay(m, loads[-1], 1, name=f"load_{p}"))
         load = Signal(CHAIN)
+        swap = Signal(CHAIN, name="swap_skewed")
         m.d.comb += [
-            loads[0].eq(self.wgt_load),
+            load.eq(Cat(*zip(*loads, strict=True))),
             swap[0].eq(self.wgt_swap),
-            load.eq(Cat(loads[at] for at in self._load_at)),
         ]
-        m.d.sync += [loads[1:].eq(loads[:-1]), swap[1:].eq(swap[:-1])]
+        m.d.sync += swap[1:].eq(swap[:-1])
 
         for i in range(cfg.pixels):
             groups = []

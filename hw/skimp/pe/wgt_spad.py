@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
 from skimp.config import Config
+from skimp.feed.pipe import delay
 from skimp.mem.ram import Ram1R1W
 
 __all__ = ["DEEP_WORDS", "WgtSpad"]
@@ -29,19 +30,28 @@ class WgtSpad(wiring.Component):
     w_en, w_addr, w_data : In
         A beat to write; consecutive beats fill consecutive positions.
     r_start : In(1), r_block : In
-        Read a block, a word a clock; at least min_pass_cycles apart.
+        Read a block; at least min_pass_cycles apart.
+    r_word : Out(min_pass_cycles)
+        Position 0 of that word is there: `read_latency` clocks behind r_start for word 0.
     r_data : Out(8 * wgt_slice_bytes).array(wgt_slices)
-        Position p of word n: `read_latency` + n + p clocks later.
+        Position p: p clocks behind r_word.
 
     Notes
     -----
     *Throughput*: a block in min_pass_cycles clocks, while a beat is written in every clock.
+    The words of a block go out one a clock, which the chains can take if the slices of word 0 begin
+    to load `load_lag` clocks behind the swap of the weights before. With four positions a word the
+    lag would be longer than the shortest pass: there, word 1 waits as long as its slices lag behind
+    those of word 0, and a clock more where another block begins in that clock.
     """
 
     read_latency = 1
 
     def __init__(self, config: Config):
         self._config = config
+        words, positions = config.min_pass_cycles, config.wgt_slices
+        self._word_gap = 1 if positions <= 2 else positions  # from word 0 to word 1
+        self.load_lag = (words - 1) * (positions - self._word_gap)
         super().__init__(
             {
                 "w_en": In(1),
@@ -49,7 +59,8 @@ class WgtSpad(wiring.Component):
                 "w_data": In(config.bus_bits),
                 "r_start": In(1),
                 "r_block": In(ceil_log2(config.wgt_depth)),
-                "r_data": Out(8 * config.wgt_slice_bytes).array(config.wgt_slices),
+                "r_word": Out(words),
+                "r_data": Out(8 * config.wgt_slice_bytes).array(positions),
             }
         )
 
@@ -59,18 +70,22 @@ class WgtSpad(wiring.Component):
         block_words, positions = cfg.min_pass_cycles, cfg.wgt_slices
         depth = block_words * cfg.wgt_depth
 
-        words_left = Signal(range(block_words))
-        r_en = Signal()
-        r_addr, next_addr = Signal(range(depth)), Signal(range(depth), reset_less=True)
-        with m.If(self.r_start):
-            m.d.sync += words_left.eq(block_words - 1)
-        with m.Elif(words_left != 0):
-            m.d.sync += words_left.eq(words_left - 1)
-        m.d.sync += next_addr.eq(r_addr + 1)
+        # Word 0 is read at once; the others, a clock each, from the moment when word 1 is due.
+        soon = delay(m, self.r_start, self._word_gap - 1, name="soon")
+        soon_block = delay(m, self.r_block, self._word_gap - 1, name="soon_block", reset_less=True)
+        word, block = Signal(range(block_words)), Signal.like(self.r_block, reset_less=True)
+        r_en, r_addr = Signal(), Signal(range(depth))
+        with m.If(soon):
+            m.d.sync += [word.eq(1), block.eq(soon_block)]
+        with m.Elif((word != 0) & ~self.r_start):
+            m.d.sync += word.eq(word + 1)
         m.d.comb += [
-            r_en.eq(self.r_start | (words_left != 0)),
-            r_addr.eq(Mux(self.r_start, self.r_block * block_words, next_addr)),
+            r_en.eq(self.r_start | (word != 0)),
+            r_addr.eq(Mux(self.r_start, Cat(C(0, word.shape()), self.r_block), Cat(word, block))),
         ]
+        m.d.sync += self.r_word[0].eq(self.r_start)
+        for n in range(1, block_words):
+            m.d.sync += self.r_word[n].eq((word == n) & ~self.r_start)
 
         beats = cfg.wgt_slice_bytes // cfg.bus_bytes
         position = self.w_addr // beats

@@ -16,9 +16,9 @@ _LONG_AGO = -(1 << 40)
 class Array(TapUnit):
     """CONV takes max(groups, min_pass_cycles) clocks a tap.
 
-    The first weights of a command that was taken in clock t are read (min_pass_cycles clocks) from
-    t + 1 on, in the first clock of the last pass before, and not beside another read; it can start
-    min_pass_cycles later.
+    The first weights of a command that was taken in clock t are read from t + 1 on, from the first
+    clock of the last pass before on, and min_pass_cycles behind another read; it can start
+    min_pass_cycles later, and three clocks later at the earliest.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class Array(TapUnit):
 
     def _prepare(self, t: int, command, ready: int) -> int:
         self._read = max(t + 1, self._read + self._min_pass, self._registers_free)
-        return max(ready, self._read + self._min_pass - 2)
+        return max(ready, self._read + max(1, self._min_pass - 2))
 
     def _run(self, start: int, command) -> int:
         passes = command.num_c * command.num_r * command.num_s

@@ -6,7 +6,7 @@ import random
 import numpy as np
 import pytest
 from queued import Queued
-from testconfigs import ODD, WIDE
+from testconfigs import ODD, QUAD, WIDE
 
 from skimp.config import CHAIN
 from skimp.configs import PRESETS
@@ -23,21 +23,25 @@ THREE = dataclasses.replace(ODD, name="three", out_channels=8, **PLENTY)
 PAIRS = dataclasses.replace(WIDE, name="pairs", **PLENTY)
 SIX = dataclasses.replace(ODD, name="six", pixels=6, **PLENTY)
 TWO = dataclasses.replace(ONE, name="two", wgt_slices=2)
+FOUR = dataclasses.replace(ONE, name="four", wgt_slices=4)
+FIVE = dataclasses.replace(QUAD, name="five", **PLENTY)
 VERILOG = pytest.mark.verilog
 CONTROLS = [
     pytest.param(ONE, "pysim", id="one-pysim"),
     pytest.param(TWO, "pysim", id="two-pysim"),
+    pytest.param(FOUR, "pysim", id="four-pysim"),
     *(
         pytest.param(config, "verilator", id=f"{config.name}-verilator", marks=VERILOG)
-        for config in (THREE, SIX, PAIRS)
+        for config in (THREE, SIX, PAIRS, FIVE)
     ),
 ]
 UNITS = [
     pytest.param(ONE, "pysim", id="one-pysim"),
     pytest.param(TWO, "pysim", id="two-pysim"),
+    pytest.param(FOUR, "pysim", id="four-pysim"),
     *(
         pytest.param(config, "verilator", id=f"{config.name}-verilator", marks=VERILOG)
-        for config in (THREE, PAIRS)
+        for config in (THREE, PAIRS, FIVE)
     ),
 ]
 
@@ -250,7 +254,18 @@ def test_clocks_between_commands(config, backend):
     """One clock, if the second command came prepare_cycles before the first one ended."""
     pick = random.Random(9)
     enough = max(config.min_pass_cycles - 1, config.pixels + 3)
-    shapes = [(12, 1), (12, 1), (enough, 1), (9, 2), (9, 9), (1, 2), (8, 2), (1, 3), (12, 1)]
+    few = max(2, -(-enough // config.min_pass_cycles))
+    shapes = [
+        (12, 1),
+        (12, 1),
+        (enough, 1),
+        (9, 2),
+        (9, 9),
+        (1, few),
+        (8, 2),
+        (1, few + 1),
+        (12, 1),
+    ]
     jobs = []
     for groups, taps in shapes:
         job = Job(config, pick, groups=groups, taps=taps)

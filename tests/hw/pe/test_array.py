@@ -18,6 +18,8 @@ NARROW = replace(ODD, name="narrow", pixels=1)
 WIDE = replace(ODD, name="wide", out_channels=32, wgt_slices=2)
 TWO = replace(TINY, name="two", wgt_slices=2)
 TWO_NARROW = replace(NARROW, name="two narrow", wgt_slices=2)
+FOUR = replace(TINY, name="four", wgt_slices=4)
+FOUR_NARROW = replace(NARROW, name="four narrow", wgt_slices=4)
 PYSIM = {}
 VERILATOR = {"backend": "verilator"}
 PRIMITIVE = VERILATOR | {"platform": "xilinx", "extra_sources": (SIM_MODEL,)}
@@ -28,9 +30,12 @@ CASES = [
     pytest.param(ODD, PYSIM, id="odd-pysim"),
     pytest.param(TWO, PYSIM, id="two-pysim"),
     pytest.param(replace(TWO_NARROW, packed=False), PYSIM, id="two-narrow-plain-pysim"),
+    pytest.param(FOUR, PYSIM, id="four-pysim"),
+    pytest.param(replace(FOUR_NARROW, packed=False), PYSIM, id="four-narrow-plain-pysim"),
     pytest.param(PRESETS["small"], VERILATOR, id="small-verilator", marks=pytest.mark.verilog),
     pytest.param(NARROW, PRIMITIVE, id="narrow-primitive", marks=pytest.mark.verilog),
     pytest.param(TWO_NARROW, PRIMITIVE, id="two-narrow-primitive", marks=pytest.mark.verilog),
+    pytest.param(FOUR_NARROW, PRIMITIVE, id="four-narrow-primitive", marks=pytest.mark.verilog),
     pytest.param(
         WIDE, VERILATOR, id="wide-verilator", marks=[pytest.mark.verilog, pytest.mark.long]
     ),
@@ -68,15 +73,44 @@ def random_weights(rng, shape):
     return rng.integers(-127, 128, shape)
 
 
-def run_passes(config, body, rng, lengths, *, early_loads):
+def load_clocks(config, rng, bounds, when):
+    """Return the clock in which each word of every pass comes: [pass][word], all different.
+
+    A word's slices can take it from the swap of the pass before until their own; "early" and "late"
+    prefer the ends of that.
+    """
+    windows = []
+    for before, start in zip([0, *bounds], bounds):
+        for skew in range(0, CHAIN, config.wgt_slices):
+            clocks = np.arange(before + skew, start + skew)
+            orders = {"early": clocks, "late": clocks[::-1], "any": rng.permutation(clocks)}
+            windows.append(orders[when])
+    owner = {}
+
+    def place(n, tried):
+        for clock in windows[n]:
+            if clock not in tried:
+                tried.add(clock)
+                if clock not in owner or place(owner[clock], tried):
+                    owner[clock] = n
+                    return True
+        return False
+
+    assert all(place(n, set()) for n in range(len(windows)))
+    clocks = sorted(owner, key=owner.get)
+    return np.reshape(clocks, (len(bounds), config.min_pass_cycles))
+
+
+def run_passes(config, body, rng, lengths, *, when):
     """Run passes back to back; return what came out and what should have, clock by clock.
 
     A weight port holds noise but in the clock in which a slice takes its weights.
     """
     dut = PeArray(config)
-    shortest, positions = config.min_pass_cycles, config.wgt_slices
+    positions = config.wgt_slices
     px, ci, co = config.pixels, config.in_channels, config.out_channels
-    bounds = shortest + 1 + np.cumsum([0, *lengths])
+    bounds = CHAIN + np.cumsum([0, *lengths])
+    loads = load_clocks(config, rng, bounds[:-1].tolist(), when)
     num_clocks = int(bounds[-1]) + dut.latency + 4
     load = np.zeros(num_clocks, int)
     swap = np.zeros(num_clocks, int)
@@ -87,7 +121,6 @@ def run_passes(config, body, rng, lengths, *, early_loads):
         [int.from_bytes(rng.bytes(slice_bytes), "little") for _ in range(positions)]
         for _ in range(num_clocks)
     ]
-    loaded = -shortest
     for p, (start, end) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
         weights = random_weights(rng, (co, ci))
         here = random_acts(rng, (end - start, px, ci))
@@ -96,12 +129,11 @@ def run_passes(config, body, rng, lengths, *, early_loads):
             here = np.where(np.arange(end - start) % 2, 255, -255)[:, None, None] * np.ones(
                 (px, ci), int
             )
-        earliest = max(int(bounds[p - 1]) + dut.load_lag if p else 0, loaded + shortest)
-        loaded = earliest if early_loads else int(rng.integers(earliest, start))
-        load[loaded] = swap[start] = 1
+        swap[start] = 1
         for k in range(CHAIN):
             word, position = divmod(k, positions)
-            bus[loaded + word + position][position] = wgt_slice(weights, k)
+            load[loads[p, word]] = 1 << word
+            bus[loads[p, word] + position][position] = wgt_slice(weights, k)
         acts[start:end] = here
         want[start:end] = acts[start:end] @ weights.T
     vectors = [
@@ -115,26 +147,26 @@ def run_passes(config, body, rng, lengths, *, early_loads):
     return dots[dut.latency :], want[: num_clocks - dut.latency]
 
 
-@pytest.mark.parametrize("early_loads", [True, False])
+@pytest.mark.parametrize(("when", "seed"), [("early", 11), ("late", 12), ("any", 13)])
 @pytest.mark.parametrize(("config", "body"), CASES)
-def test_passes(config, body, early_loads):
-    seed = 11 + early_loads
+def test_passes(config, body, when, seed):
     rng = np.random.default_rng(seed)
     # The shortest pass that a load fits into, again and again, then any length.
     shortest = config.min_pass_cycles
     lengths = [shortest] * 6 + rng.integers(shortest, 30, 20).tolist()
-    got, want = run_passes(config, body, rng, lengths, early_loads=early_loads)
+    got, want = run_passes(config, body, rng, lengths, when=when)
     wrong = np.argwhere(got != want)
     assert not wrong.size, f"seed {seed}: first wrong (clock, pixel, channel) {wrong[0]}"
     assert abs(want).max() == 127 * 255 * config.in_channels  # the extremes were among them
 
 
-@pytest.mark.parametrize("config", [TINY, PLAIN, ODD, TWO], ids=lambda c: c.name)
+@pytest.mark.parametrize("config", [TINY, PLAIN, ODD, TWO, FOUR], ids=lambda c: c.name)
 def test_latency(config):
     dut = PeArray(config)
     ones = pack([1] * config.wgt_slice_bytes, 8)
     last = config.pixels - 1
-    vectors = [{f"wgt__{p}": ones for p in range(config.wgt_slices)} | {"wgt_load": 1}]
+    words = (1 << config.min_pass_cycles) - 1
+    vectors = [{f"wgt__{p}": ones for p in range(config.wgt_slices)} | {"wgt_load": words}]
     vectors += [{"wgt_load": 0}] + [{}] * (CHAIN - 1)
     vectors += [{"wgt_swap": 1}, {"wgt_swap": 0}] + [{}] * 20
     start = len(vectors)

@@ -32,11 +32,13 @@ def load_clock(k, wgt_slices):
     """Clocks from slice 0's swap to the load of slice k's next weights, as the array makes it."""
     if wgt_slices == 1:
         return k  # the clock of its swap
-    return 3 + k // 2 + k % 2
+    if wgt_slices == 2:
+        return 3 + k // 2 + k % 2
+    return k + k // 4  # slices 4 to 7 a clock behind their swap
 
 
 @pytest.mark.parametrize("length", ["shortest", 20])
-@pytest.mark.parametrize("wgt_slices", [1, 2])
+@pytest.mark.parametrize("wgt_slices", [1, 2, 4])
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize(("chain", "body"), BODIES)
 def test_dot_products(chain, body, seed, wgt_slices, length):
