@@ -24,6 +24,7 @@ from skimp_sim.inputs import IMAGE_SUFFIXES, load_input
 from skimp_sim.perf.command import perf_report
 from skimp_sim.perf.model import PerfError
 from skimp_sim.report import Report, check_writable, json_text, write_text
+from skimp_sim.reproduce.command import reproduce
 from skimp_sim.run import ENGINES, load_model, model_labels, run_model
 
 __all__ = ["main"]
@@ -317,6 +318,9 @@ def models(json_path):
     if json_path:
         check_writable(json_path)
         write_text(json_path, json.dumps({"schema": 1, "models": rows}, indent=1) + "\n")
+
+
+main.add_command(reproduce)
 
 
 if __name__ == "__main__":

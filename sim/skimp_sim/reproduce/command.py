@@ -1,0 +1,71 @@
+"""`skimp reproduce`."""
+
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from skimp_compiler.graph import ModelError
+from skimp_sim.report import check_writable, write_text
+from skimp_sim.reproduce.adaptive_scheduling import ADAPTIVE_SCHEDULING
+from skimp_sim.reproduce.dram_mapping import DRAM_MAPPING
+from skimp_sim.reproduce.result import Reproduction
+
+__all__ = ["REPRODUCTIONS", "reproduce"]
+
+REPRODUCTIONS: dict[str, Reproduction] = {
+    item.name: item for item in (ADAPTIVE_SCHEDULING, DRAM_MAPPING)
+}
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--json", "json_path", metavar="FILE", help="Write the result as JSON.")
+@click.option("--plot", "plot_path", metavar="FILE", help="Draw it: .svg or .png.")
+def reproduce(name, json_path, plot_path):
+    """Compute a published result again, ours beside it; without NAME: the list."""
+    if name is not None and name not in REPRODUCTIONS:
+        known = ", ".join(REPRODUCTIONS)
+        raise ModelError(f"reproduction {name}: unknown; choose one of {known}")
+    if name is None and plot_path:
+        raise ModelError("--plot: needs the name of a reproduction")
+    if plot_path and Path(plot_path).suffix not in (".svg", ".png"):
+        raise ModelError(f"{plot_path}: plots are written as .svg or .png; choose one of them")
+    for path in filter(None, (json_path, plot_path)):
+        check_writable(path)
+    console = Console(highlight=False, width=max(Console().width, 140))
+    if name is None:
+        answer = _list()
+    else:
+        answer = _reproduce(console, REPRODUCTIONS[name], plot_path)
+    if json_path:
+        write_text(json_path, json.dumps(answer, indent=1) + "\n")
+
+
+def _list() -> dict:
+    width = max(map(len, REPRODUCTIONS))
+    for item in REPRODUCTIONS.values():
+        click.echo(f"{item.name:{width}}  {item.title}")
+    return {
+        "schema": 1,
+        "reproductions": [
+            {"name": item.name, "title": item.title} for item in REPRODUCTIONS.values()
+        ],
+    }
+
+
+def _reproduce(console: Console, item: Reproduction, plot_path: str | None) -> dict:
+    with Console(stderr=True).status(item.title):
+        result = item.compute()
+    console.print(item.title)
+    for table in item.tables(result):
+        console.print()
+        console.print(table.as_rich())
+    console.print()
+    for note in item.notes(result):
+        console.print(f"- {note}", markup=False)
+    console.print(f"\nsources: {'; '.join(item.sources)}", markup=False)
+    if plot_path:
+        item.save_plot(result, plot_path)
+    return item.as_json(result)
