@@ -22,7 +22,7 @@ WIDE = dataclasses.replace(
 """Two chains a pixel, weights for two slices a clock, a 256-bit bus, an activation store."""
 
 QUAD = dataclasses.replace(
-    PRESETS["small"], name="quad", pixels=5, out_channels=16, psum_depth=8, psum_slots=3, wgt_depth=40,
+    PRESETS["small"], name="quad", pixels=5, out_channels=32, psum_depth=8, psum_slots=3, wgt_depth=40,
     dw_wgt_depth=64, dw_ifmap_depth=50, dw_psum_depth=8, dw_psum_slots=3, dw_rows=2,
     ifmap_depth=100, ofmap_depth=48, param_depth=4, burst_beats=8, bus_words=4,
     act_words=8, act_depth=40, reads_outstanding=3, writes_outstanding=3, drain_pixels=1,
