@@ -12,7 +12,7 @@ SOURCES = {
     "skimp_compiler": ROOT / "compiler" / "skimp_compiler",
     "skimp_boards": ROOT / "boards" / "skimp_boards",
 }
-NO_AMARANTH = ("config.py", "configs.py", "isa.py", "regs.py", "docs.py")
+NO_AMARANTH = ("config.py", "configs.py", "isa.py", "regs.py", "docs.py", "rlc/format.py")
 """Modules of hw/skimp that drivers and compiler load without the HDL."""
 
 

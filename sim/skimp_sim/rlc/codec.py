@@ -1,0 +1,243 @@
+"""Codes for activations in DRAM, as `docs/rlc.md` defines them: the hardware is checked against it.
+
+A tile is a run of bytes. It is cut into frames of 64, and each frame is coded by itself: its zeros
+(bytes equal to the tensor's zero point) by runs or by a bit for each, or not at all where that is
+no shorter.
+"""
+
+from dataclasses import dataclass
+
+from skimp.rlc.format import (
+    FRAME,
+    GROUP,
+    MASK_BYTES,
+    MAX_RUN,
+    RAW_FRAME,
+    RUN_BITS,
+    TABLE_ENTRY_BYTES,
+    Code,
+    max_coded_bytes,
+    payload_bytes,
+)
+
+__all__ = [
+    "CodedTensor",
+    "StreamError",
+    "decode_tensor",
+    "decode_tile",
+    "encode_tensor",
+    "encode_tile",
+]
+
+
+class StreamError(ValueError):
+    """A coded tile that ends too early or too late, or holds what no encoder writes."""
+
+
+def _stored(code: Code, frame: bytes, zero: int) -> list[int]:
+    """Return the places in a frame whose bytes are stored as levels.
+
+    A run longer than its field can say is cut by a zero that is stored as a level; what follows the
+    last byte that is not zero is not stored at all.
+    """
+    filled = [place for place, value in enumerate(frame) if value != zero]
+    if code is Code.BITMAP:
+        return filled
+    places, before = [], -1
+    for place in filled:
+        while place - before - 1 > MAX_RUN:
+            before += MAX_RUN + 1
+            places.append(before)
+        places.append(place)
+        before = place
+    return places
+
+
+def _encode_frame(code: Code, frame: bytes, zero: int) -> bytes:
+    places = _stored(code, frame, zero)
+    if payload_bytes(code, len(places)) >= len(frame):
+        return bytes([RAW_FRAME]) + frame
+    coded = bytearray([len(places)])
+    if code is Code.BITMAP:
+        if places:
+            coded += sum(1 << place for place in places).to_bytes(MASK_BYTES, "little")
+            coded += bytes(frame[place] for place in places)
+        return bytes(coded)
+    runs = [place - before - 1 for before, place in zip([-1, *places], places)]
+    for first in range(0, len(places), GROUP):
+        group = slice(first, first + GROUP)
+        coded.append(sum(run << RUN_BITS * n for n, run in enumerate(runs[group])))
+        coded += bytes(frame[place] for place in places[group])
+    return bytes(coded)
+
+
+def encode_tile(code: Code, data: bytes, *, zero: int) -> bytes:
+    """Return the coded bytes of a tile.
+
+    Parameters
+    ----------
+    code : Code
+    data : bytes
+        At least one.
+    zero : int
+        Byte that counts as zero: the tensor's zero point, modulo 256.
+    """
+    if not data:
+        raise ValueError("a tile has at least one byte")
+    if code is Code.RAW:
+        return data
+    frames = (data[first : first + FRAME] for first in range(0, len(data), FRAME))
+    return b"".join(_encode_frame(code, frame, zero) for frame in frames)
+
+
+def _places(code: Code, coded: bytes, levels: int) -> tuple[list[int], bytes]:
+    """Return where a frame's levels go, and the levels; `coded` is what follows the header."""
+    if code is Code.BITMAP:
+        mask = int.from_bytes(coded[:MASK_BYTES], "little")
+        if mask.bit_count() != levels:
+            raise StreamError(f"a mask of {mask.bit_count()} bits for {levels} levels")
+        return [n for n in range(FRAME) if mask >> n & 1], coded[MASK_BYTES:]
+    places, stored, place = [], bytearray(), -1
+    for n in range(levels):
+        group = n // GROUP * (GROUP + 1)
+        runs, within = coded[group], n % GROUP
+        place += 1 + (runs >> RUN_BITS * within & MAX_RUN)
+        places.append(place)
+        stored.append(coded[group + 1 + within])
+    return places, bytes(stored)
+
+
+def decode_tile(code: Code, coded: bytes, num_bytes: int, *, zero: int) -> bytes:
+    """Return the bytes of a tile.
+
+    Parameters
+    ----------
+    code : Code
+    coded : bytes
+        All of the coded tile and nothing else.
+    num_bytes : int
+        Bytes of the tile.
+    zero : int
+
+    Raises
+    ------
+    StreamError
+        No encoder makes these bytes of a tile of that size.
+    """
+    if code is Code.RAW:
+        if len(coded) != num_bytes:
+            raise StreamError(f"{len(coded)} bytes for a tile of {num_bytes}")
+        return coded
+    data, at = bytearray(), 0
+    while len(data) < num_bytes:
+        size = min(FRAME, num_bytes - len(data))
+        where = f"frame at byte {at}"
+        if at >= len(coded):
+            raise StreamError(f"{where}: the tile ends after {len(data)} of {num_bytes} bytes")
+        levels = coded[at]
+        length = size if levels == RAW_FRAME else payload_bytes(code, levels)
+        payload = coded[at + 1 : at + 1 + length]
+        if levels != RAW_FRAME and length >= size:
+            raise StreamError(f"{where}: {levels} levels are no shorter than {size} bytes")
+        if len(payload) < length:
+            raise StreamError(f"{where}: {len(payload)} bytes of {length}")
+        frame = bytearray([zero]) * size
+        if levels == RAW_FRAME:
+            frame[:] = payload
+        elif levels:
+            places, stored = _places(code, payload, levels)
+            if places[-1] >= size:
+                raise StreamError(f"{where}: a level at byte {places[-1]} of {size}")
+            for place, value in zip(places, stored, strict=True):
+                frame[place] = value
+        data += frame
+        at += 1 + length
+    if at != len(coded):
+        raise StreamError(f"{len(coded) - at} bytes behind the last frame")
+    return bytes(data)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodedTensor:
+    """A tensor as it lies in DRAM: a table and a place of fixed size for each tile.
+
+    Parameters
+    ----------
+    code : Code
+    num_bytes : int
+        Of the tensor.
+    tile_bytes : int
+        Of every tile but the last, which may be shorter.
+    beat_bytes : int
+        Tiles begin at multiples of it.
+    zero : int
+    table : bytes
+        For each tile its coded length, TABLE_ENTRY_BYTES each; empty with Code.RAW.
+    data : bytes
+        Tile t begins at t * pitch; what lies behind its coded bytes means nothing.
+    """
+
+    code: Code
+    num_bytes: int
+    tile_bytes: int
+    beat_bytes: int
+    zero: int
+    table: bytes
+    data: bytes
+
+    @property
+    def pitch(self) -> int:
+        return _pitch(self.code, self.tile_bytes, self.beat_bytes)
+
+    @property
+    def num_tiles(self) -> int:
+        return -(-self.num_bytes // self.tile_bytes)
+
+    def size_of(self, tile: int) -> int:
+        """Return the bytes of a tile before coding."""
+        return min(self.tile_bytes, self.num_bytes - tile * self.tile_bytes)
+
+    def coded_size_of(self, tile: int) -> int:
+        """Return the bytes of a tile in DRAM, from the table."""
+        if self.code is Code.RAW:
+            return self.size_of(tile)
+        first = tile * TABLE_ENTRY_BYTES
+        return int.from_bytes(self.table[first : first + TABLE_ENTRY_BYTES], "little")
+
+    def decode(self, tile: int) -> bytes:
+        """Return the bytes of one tile; no other tile is looked at."""
+        first = tile * self.pitch
+        coded = self.data[first : first + self.coded_size_of(tile)]
+        return decode_tile(self.code, coded, self.size_of(tile), zero=self.zero)
+
+
+def _pitch(code: Code, tile_bytes: int, beat_bytes: int) -> int:
+    longest = tile_bytes if code is Code.RAW else max_coded_bytes(tile_bytes)
+    return -(-longest // beat_bytes) * beat_bytes
+
+
+def encode_tensor(
+    code: Code, data: bytes, *, tile_bytes: int, beat_bytes: int, zero: int
+) -> CodedTensor:
+    """Return a tensor's tiles, coded one by one, with their table."""
+    table, places = bytearray(), bytearray()
+    pitch = _pitch(code, tile_bytes, beat_bytes)
+    for first in range(0, len(data), tile_bytes):
+        coded = encode_tile(code, data[first : first + tile_bytes], zero=zero)
+        places += coded.ljust(pitch, b"\0")
+        if code is not Code.RAW:
+            table += len(coded).to_bytes(TABLE_ENTRY_BYTES, "little")
+    return CodedTensor(
+        code=code,
+        num_bytes=len(data),
+        tile_bytes=tile_bytes,
+        beat_bytes=beat_bytes,
+        zero=zero,
+        table=bytes(table),
+        data=bytes(places),
+    )
+
+
+def decode_tensor(coded: CodedTensor) -> bytes:
+    """Return all bytes of a tensor."""
+    return b"".join(coded.decode(tile) for tile in range(coded.num_tiles))

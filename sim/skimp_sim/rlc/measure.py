@@ -1,0 +1,215 @@
+"""What the codes save on real activations: `python -m skimp_sim.rlc.measure`.
+
+Networks come from SKIMP_MODELS (default ../shared/models) with their real inputs.
+"""
+
+import json
+import os
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from skimp.rlc.format import FRAME, TABLE_ENTRY_BYTES
+from skimp_compiler.graph import Graph
+from skimp_compiler.tflite_reader import read_tflite
+from skimp_sim.golden.network import run_graph
+from skimp_sim.inputs import load_input
+
+__all__ = [
+    "CODES",
+    "Layer",
+    "coded_frames",
+    "measure_graph",
+    "measure_tensor",
+    "models_dir",
+    "planes",
+]
+
+RUN_WIDTHS = (1, 2, 3, 4, 5, 6)
+CODES = (*(f"run{bits}" for bits in RUN_WIDTHS), "bitmap")
+"""Run-length with runs of so many bits, and a bit for each element."""
+
+INPUTS = {
+    "ad01_int8": "ad_normal_id_01_00000000_hist_librosa.bin",
+    "mcunet_vww": "person.bmp",
+    "mobilenet_v2_1.0_224_int8": "grace_hopper.png",
+    "mobilenetv2_160_035_int8": "cat.jpg",
+    "resnet8_cifar10_int8": "owl.jpg",
+    "vww_96_int8": "person.bmp",
+}
+"""Real inputs; other networks get seeded noise."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """What one activation takes.
+
+    Parameters
+    ----------
+    network, name : str
+    is_relu : bool
+        Output of a ReLU or ReLU6.
+    zeros, elements : int
+        Bytes equal to the zero point; all bytes, channels that fill up the last block included.
+    dram_bytes : Counter
+        "raw", each of CODES, and "picked", the best of raw, run2 and bitmap: whole beats, tables
+        included.
+    """
+
+    network: str
+    name: str
+    is_relu: bool
+    zeros: int
+    elements: int
+    dram_bytes: Counter
+
+
+def models_dir() -> Path:
+    """Folder of real networks."""
+    default = Path(__file__).parents[3] / ".." / "shared" / "models"
+    return Path(os.environ.get("SKIMP_MODELS", default)).resolve()
+
+
+def planes(values: np.ndarray, zero: int, channels: int) -> np.ndarray:
+    """Return an activation as it lies in DRAM [block, byte]: planes of words of some channels."""
+    pixels = values.reshape(-1, values.shape[-1])
+    blocks = -(-pixels.shape[1] // channels)
+    padded = np.full((len(pixels), blocks * channels), zero, values.dtype)
+    padded[:, : pixels.shape[1]] = pixels
+    return padded.reshape(len(pixels), blocks, channels).swapaxes(0, 1).reshape(blocks, -1)
+
+
+def _stored_by_runs(filled: np.ndarray, run_bits: int) -> np.ndarray:
+    """Return the stored levels of each frame [frame, byte]: a run too long costs some."""
+    place = np.arange(filled.shape[1])
+    last = np.maximum.accumulate(np.where(filled, place, -1), axis=1)
+    before = np.concatenate([np.full((len(filled), 1), -1), last[:, :-1]], axis=1)
+    runs = np.where(filled, place - before - 1, 0)
+    return filled.sum(1) + (runs >> run_bits).sum(1)
+
+
+def coded_frames(filled: np.ndarray, sizes: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the bytes of each frame by code.
+
+    Parameters
+    ----------
+    filled : np.ndarray
+        bool [frame, FRAME]: bytes other than the zero point.
+    sizes : np.ndarray
+        Bytes of each frame: the last one of a tile may be short.
+    """
+    levels = filled.sum(1)
+    lengths = {"bitmap": np.where(levels, levels + FRAME // 8, 0)}
+    for bits in RUN_WIDTHS:
+        stored = _stored_by_runs(filled, bits)
+        lengths[f"run{bits}"] = stored + -(-stored * bits // 8)
+    return {code: 1 + np.minimum(lengths[code], sizes) for code in CODES}
+
+
+def measure_tensor(
+    values: np.ndarray, zero: int, *, channels: int, tile_bytes: int, beat_bytes: int
+) -> tuple[int, int, Counter]:
+    """Return zeros, bytes, and bytes in DRAM by code."""
+
+    def beats(sizes):
+        return int((-(-sizes // beat_bytes)).sum()) * beat_bytes
+
+    data = planes(values, zero, channels)
+    total = Counter()
+    num_tiles = 0
+    for first in range(0, data.shape[1], tile_bytes):
+        tiles = data[:, first : first + tile_bytes]
+        blocks, size = tiles.shape
+        per_tile = -(-size // FRAME)
+        frames = np.full((blocks, per_tile * FRAME), zero, values.dtype)
+        frames[:, :size] = tiles
+        sizes = np.minimum(FRAME, size - FRAME * np.arange(per_tile))
+        coded = coded_frames(frames.reshape(-1, FRAME) != zero, np.tile(sizes, blocks))
+        for code, lengths in coded.items():
+            total[code] += beats(lengths.reshape(blocks, per_tile).sum(1))
+        total["raw"] += beats(np.full(blocks, size))
+        num_tiles += blocks
+    for code in CODES:
+        total[code] += beats(np.array(num_tiles * TABLE_ENTRY_BYTES))
+    total["picked"] = min(total[code] for code in ("raw", "run2", "bitmap"))
+    return int((data == zero).sum()), data.size, total
+
+
+def measure_graph(graph: Graph, inputs: list[np.ndarray], **geometry) -> list[Layer]:
+    """Return what each int8 activation of a network takes; keywords as `measure_tensor`."""
+    values = run_graph(graph, inputs)
+    layers = []
+    for op in graph.ops:
+        tensor = graph.tensors[op.outputs[0]]
+        if tensor.dtype != np.int8:
+            continue
+        zeros, elements, dram_bytes = measure_tensor(
+            values[op.outputs[0]], tensor.zero_point, **geometry
+        )
+        layers.append(
+            Layer(
+                network=graph.name,
+                name=graph.op_name(op),
+                is_relu=op.attrs.get("activation") in ("relu", "relu6"),
+                zeros=zeros,
+                elements=elements,
+                dram_bytes=dram_bytes,
+            )
+        )
+    return layers
+
+
+def _row(table: Table, name: str, layers: list[Layer]) -> None:
+    zeros, elements = (sum(getattr(x, field) for x in layers) for field in ("zeros", "elements"))
+    total = sum((x.dram_bytes for x in layers), Counter())
+    saved = (1 - total[code] / total["raw"] for code in (*CODES, "picked"))
+    table.add_row(
+        name, f"{zeros / elements:.1%}", f"{total['raw']:,}", *(f"{part:.1%}" for part in saved)
+    )
+
+
+@click.command()
+@click.option("--channels", default=16, show_default=True, help="Channels of a word: 8 or 16.")
+@click.option("--tile-bytes", default=4096, show_default=True, help="Longest tile of a block.")
+@click.option("--beat-bytes", default=64, show_default=True, help="Bytes of a beat of DRAM.")
+@click.option("--layers", is_flag=True, help="A line for each ReLU layer, too.")
+@click.option("--json", "json_path", type=click.Path(dir_okay=False), help="Write the numbers.")
+def main(channels, tile_bytes, beat_bytes, layers, json_path):
+    """Bytes that codes for zeros save in DRAM, on the activations of real networks."""
+    files = sorted(models_dir().glob("*.tflite"))
+    if not files:
+        raise click.ClickException(f"no networks in {models_dir()}: set SKIMP_MODELS")
+    found = []
+    for path in files:
+        graph = read_tflite(path)
+        name = INPUTS.get(path.stem)
+        inputs = load_input(graph, path.parent / name if name else None)
+        found += measure_graph(
+            graph, inputs, channels=channels, tile_bytes=tile_bytes, beat_bytes=beat_bytes
+        )
+    table = Table(title=f"bytes saved in DRAM: words of {channels}, beats of {beat_bytes} bytes")
+    table.add_column("outputs of ReLU layers")
+    for name in ("zeros", "raw bytes", *CODES, "picked"):
+        table.add_column(name, justify="right")
+    relus = [layer for layer in found if layer.is_relu]
+    for network in dict.fromkeys(layer.network for layer in relus):
+        mine = [layer for layer in relus if layer.network == network]
+        for layer in mine if layers else ():
+            _row(table, f"  {layer.name}", [layer])
+        _row(table, network, mine)
+    table.add_section()
+    _row(table, "all ReLU layers", relus)
+    _row(table, "all activations", found)
+    Console(width=130).print(table)
+    if json_path:
+        rows = [vars(layer) | {"dram_bytes": dict(layer.dram_bytes)} for layer in found]
+        Path(json_path).write_text(json.dumps({"schema": 1, "layers": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
