@@ -124,7 +124,9 @@ def _boxes(block: Block, text: str) -> list[str]:
     """Return the modules of the text that are black boxes: submodules by name, lanes by prefix."""
     modules = re.findall(r"^module \\?([\w.$]+)", text, re.MULTILINE)
     lanes = tuple(name for name in block.without if "." not in name)
-    return [m for m in modules if m in block.without or (lanes and m.startswith(lanes))]
+    # A number behind a $ tells a module from a signal of the same name.
+    named = [m for m in modules if re.sub(r"\$\d+$", "", m) in block.without]
+    return named + [m for m in modules if m not in named and lanes and m.startswith(lanes)]
 
 
 def total(found: dict[str, dict]) -> dict[str, float]:

@@ -12,9 +12,9 @@ from skimp.config import Config, ConfigError
 from skimp.configs import PRESETS
 from skimp_boards import fit_area
 from skimp_boards.area import COEFFICIENTS, KEYS, block_counts, estimate, terms
-from skimp_boards.blocks import blocks
+from skimp_boards.blocks import Block, blocks
 from skimp_boards.netlist import depths, usage
-from skimp_boards.synth_blocks import MAX_LEVELS, main, synthesise_block
+from skimp_boards.synth_blocks import MAX_LEVELS, _boxes, main, synthesise_block
 
 KEPT = json.loads(COEFFICIENTS.read_text())["samples"]
 CASES = [(name, block) for name, sample in KEPT.items() for block in sample["blocks"]]
@@ -53,6 +53,14 @@ def test_a_carry8_is_a_level(bits, levels):
     assert strict["in_reg"] == levels
     assert chains["reg_reg"] == 2
     assert usage(adder(bits))["carry8"] == levels - 1
+
+
+def test_a_submodule_with_a_number_behind_its_name_is_a_black_box():
+    """Where a signal has the name of a submodule, the module's name gets a number."""
+    block = Block(name="top", make=None, without=("top.wgt", "top.path.glb", "lane_"))
+    names = ("top", "top.wgt$210", "top.wgt$210.ram", "top.path.glb", "top.wgts", "lane_3")
+    text = "".join(f"module \\{name} (clk);\nendmodule\n" for name in names)
+    assert _boxes(block, text) == ["top.wgt$210", "top.path.glb", "lane_3"]
 
 
 def test_wide_multiplexers_and_black_boxes():
