@@ -35,8 +35,8 @@ PAIRS = dataclasses.replace(
     psum_slots=4, dw_rows=1, dw_psum_depth=9, dw_psum_slots=3,
 )  # fmt: skip
 TRIPLES = dataclasses.replace(
-    QUAD, name="triples", pixels=6, drain_pixels=3, param_depth=8, psum_depth=16, psum_slots=3,
-    ofmap_depth=120, dw_psum_depth=14, dw_psum_slots=4, drain_slices=140,
+    QUAD, name="triples", pixels=6, out_channels=16, bus_words=2, drain_pixels=3, param_depth=8, psum_depth=16, psum_slots=3,
+    ofmap_depth=120, dw_psum_depth=14, dw_psum_slots=4, drain_slices=70,
 )  # fmt: skip
 CASES = [
     pytest.param(ONE, 1, "pysim", id="one-pysim"),
