@@ -24,7 +24,7 @@ PAIRS = dataclasses.replace(WIDE, name="pairs", **PLENTY)
 SIX = dataclasses.replace(ODD, name="six", pixels=6, **PLENTY)
 TWO = dataclasses.replace(ONE, name="two", wgt_slices=2)
 FOUR = dataclasses.replace(ONE, name="four", wgt_slices=4)
-FIVE = dataclasses.replace(QUAD, name="five", **PLENTY)
+FIVE = dataclasses.replace(QUAD, name="five", out_channels=16, bus_words=2, **PLENTY)
 VERILOG = pytest.mark.verilog
 CONTROLS = [
     pytest.param(ONE, "pysim", id="one-pysim"),

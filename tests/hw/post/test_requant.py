@@ -155,8 +155,11 @@ def test_bias_only(body):
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
     ("config", "narrow"),
-    [(PRESETS["tiny"], 0), (ODD, 5), (WIDE, 16)],
-    ids=lambda v: getattr(v, "name", None),
+    [
+        pytest.param(PRESETS["tiny"], 0, id="tiny"),
+        pytest.param(ODD, 5, id="odd"),
+        pytest.param(WIDE, 16, id="wide", marks=pytest.mark.long),
+    ],
 )
 def test_lanes_valid_and_tag(config, narrow, backend):
     """Every lane has its own parameters, every pixel others; valid and tag beside the data."""
