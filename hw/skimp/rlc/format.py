@@ -1,4 +1,4 @@
-"""Numbers of the codes for activations in DRAM: `docs/rlc.md` says what they mean.
+"""Numbers of the codes for activations in DRAM: `skimp_sim.rlc.codec` defines them.
 
 No Amaranth in here: compiler and models import this module too.
 """

@@ -1,4 +1,4 @@
-"""Codes for activations in DRAM, as `docs/rlc.md` defines them: the hardware is checked against it.
+"""Codes for activations in DRAM: their definition, which hardware will be checked against.
 
 A tile is a run of bytes. It is cut into frames of 64, and each frame is coded by itself: its zeros
 (bytes equal to the tensor's zero point) by runs or by a bit for each, or not at all where that is
