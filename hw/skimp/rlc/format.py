@@ -30,12 +30,12 @@ RUN_BITS = 2
 MAX_RUN = (1 << RUN_BITS) - 1
 
 GROUP = 8 // RUN_BITS
-"""Codes whose runs share a byte; their levels follow it."""
+"""Codes whose runs share a byte."""
 
 MASK_BYTES = FRAME // 8
 
-TABLE_ENTRY_BYTES = 4
-"""A tile's coded length in bytes, little endian."""
+TABLE_ENTRY_BYTES = 0
+"""Bytes of DRAM for a tile's entry in the table: the chip keeps the beats of every tile."""
 
 
 class Code(enum.IntEnum):

@@ -1,4 +1,4 @@
-"""Codes for activations in DRAM: their definition, which hardware will be checked against.
+"""Codes for activations in DRAM: their definition, which the hardware is checked against.
 
 A tile is a run of bytes. It is cut into frames of 64, and each frame is coded by itself: its zeros
 (bytes equal to the tensor's zero point) by runs or by a bit for each, or not at all where that is
@@ -14,7 +14,6 @@ from skimp.rlc.format import (
     MAX_RUN,
     RAW_FRAME,
     RUN_BITS,
-    TABLE_ENTRY_BYTES,
     Code,
     max_coded_bytes,
     payload_bytes,
@@ -65,10 +64,9 @@ def _encode_frame(code: Code, frame: bytes, zero: int) -> bytes:
         return bytes(coded)
     runs = [place - before - 1 for before, place in zip([-1, *places], places)]
     for first in range(0, len(places), GROUP):
-        group = slice(first, first + GROUP)
-        coded.append(sum(run << RUN_BITS * n for n, run in enumerate(runs[group])))
-        coded += bytes(frame[place] for place in places[group])
-    return bytes(coded)
+        group = runs[first : first + GROUP]
+        coded.append(sum(run << RUN_BITS * n for n, run in enumerate(group)))
+    return bytes(coded) + bytes(frame[place] for place in places)
 
 
 def encode_tile(code: Code, data: bytes, *, zero: int) -> bytes:
@@ -97,27 +95,28 @@ def _places(code: Code, coded: bytes, levels: int) -> tuple[list[int], bytes]:
         if mask.bit_count() != levels:
             raise StreamError(f"a mask of {mask.bit_count()} bits for {levels} levels")
         return [n for n in range(FRAME) if mask >> n & 1], coded[MASK_BYTES:]
-    places, stored, place = [], bytearray(), -1
+    places, place = [], -1
     for n in range(levels):
-        group = n // GROUP * (GROUP + 1)
-        runs, within = coded[group], n % GROUP
-        place += 1 + (runs >> RUN_BITS * within & MAX_RUN)
+        place += 1 + (coded[n // GROUP] >> RUN_BITS * (n % GROUP) & MAX_RUN)
         places.append(place)
-        stored.append(coded[group + 1 + within])
-    return places, bytes(stored)
+    return places, coded[-(-levels // GROUP) :]
 
 
-def decode_tile(code: Code, coded: bytes, num_bytes: int, *, zero: int) -> bytes:
+def decode_tile(
+    code: Code, coded: bytes, num_bytes: int, *, zero: int, beat_bytes: int = 1
+) -> bytes:
     """Return the bytes of a tile.
 
     Parameters
     ----------
     code : Code
     coded : bytes
-        All of the coded tile and nothing else.
+        All of the coded tile, in whole beats.
     num_bytes : int
         Bytes of the tile.
     zero : int
+    beat_bytes : int
+        What follows the coded bytes within their last beat is ignored.
 
     Raises
     ------
@@ -152,7 +151,7 @@ def decode_tile(code: Code, coded: bytes, num_bytes: int, *, zero: int) -> bytes
                 frame[place] = value
         data += frame
         at += 1 + length
-    if at != len(coded):
+    if len(coded) - at >= beat_bytes:
         raise StreamError(f"{len(coded) - at} bytes behind the last frame")
     return bytes(data)
 
@@ -171,10 +170,11 @@ class CodedTensor:
     beat_bytes : int
         Tiles begin at multiples of it.
     zero : int
-    table : bytes
-        For each tile its coded length, TABLE_ENTRY_BYTES each; empty with Code.RAW.
+    table : tuple of int
+        For each tile the beats of its coded bytes; empty with Code.RAW.
     data : bytes
-        Tile t begins at t * pitch; what lies behind its coded bytes means nothing.
+        Tile t begins at t * pitch. Zeros follow its coded bytes to the end of the beat; they are
+        ignored, and so is what lies behind that beat.
     """
 
     code: Code
@@ -182,7 +182,7 @@ class CodedTensor:
     tile_bytes: int
     beat_bytes: int
     zero: int
-    table: bytes
+    table: tuple[int, ...]
     data: bytes
 
     @property
@@ -197,18 +197,20 @@ class CodedTensor:
         """Return the bytes of a tile before coding."""
         return min(self.tile_bytes, self.num_bytes - tile * self.tile_bytes)
 
-    def coded_size_of(self, tile: int) -> int:
-        """Return the bytes of a tile in DRAM, from the table."""
+    def beats_of(self, tile: int) -> int:
+        """Return the beats of a tile in DRAM."""
         if self.code is Code.RAW:
-            return self.size_of(tile)
-        first = tile * TABLE_ENTRY_BYTES
-        return int.from_bytes(self.table[first : first + TABLE_ENTRY_BYTES], "little")
+            return -(-self.size_of(tile) // self.beat_bytes)
+        return self.table[tile]
 
     def decode(self, tile: int) -> bytes:
         """Return the bytes of one tile; no other tile is looked at."""
         first = tile * self.pitch
-        coded = self.data[first : first + self.coded_size_of(tile)]
-        return decode_tile(self.code, coded, self.size_of(tile), zero=self.zero)
+        beats = self.data[first : first + self.beats_of(tile) * self.beat_bytes]
+        size = self.size_of(tile)
+        if self.code is Code.RAW:
+            return beats[:size]
+        return decode_tile(self.code, beats, size, zero=self.zero, beat_bytes=self.beat_bytes)
 
 
 def _pitch(code: Code, tile_bytes: int, beat_bytes: int) -> int:
@@ -220,20 +222,20 @@ def encode_tensor(
     code: Code, data: bytes, *, tile_bytes: int, beat_bytes: int, zero: int
 ) -> CodedTensor:
     """Return a tensor's tiles, coded one by one, with their table."""
-    table, places = bytearray(), bytearray()
+    table, places = [], bytearray()
     pitch = _pitch(code, tile_bytes, beat_bytes)
     for first in range(0, len(data), tile_bytes):
         coded = encode_tile(code, data[first : first + tile_bytes], zero=zero)
         places += coded.ljust(pitch, b"\0")
         if code is not Code.RAW:
-            table += len(coded).to_bytes(TABLE_ENTRY_BYTES, "little")
+            table.append(-(-len(coded) // beat_bytes))
     return CodedTensor(
         code=code,
         num_bytes=len(data),
         tile_bytes=tile_bytes,
         beat_bytes=beat_bytes,
         zero=zero,
-        table=bytes(table),
+        table=tuple(table),
         data=bytes(places),
     )
 

@@ -10,7 +10,6 @@ from skimp.rlc.format import (
     FRAME,
     MAX_RUN,
     RAW_FRAME,
-    TABLE_ENTRY_BYTES,
     Code,
     max_coded_bytes,
 )
@@ -64,9 +63,14 @@ def test_tiles_one_by_one(tile, code, tile_bytes, beat_bytes):
     data, zero = tile
     coded = encode_tensor(code, data, tile_bytes=tile_bytes, beat_bytes=beat_bytes, zero=zero)
     assert coded.pitch % beat_bytes == 0
-    assert len(coded.table) == (0 if code is Code.RAW else coded.num_tiles * TABLE_ENTRY_BYTES)
+    assert len(coded.table) == (0 if code is Code.RAW else coded.num_tiles)
     for n in range(coded.num_tiles):
-        assert coded.decode(n) == data[n * tile_bytes : (n + 1) * tile_bytes]
+        tile = data[n * tile_bytes : (n + 1) * tile_bytes]
+        assert coded.decode(n) == tile
+        stored = encode_tile(code, tile, zero=zero)
+        assert coded.beats_of(n) == -(-len(stored) // beat_bytes)
+        place = coded.data[n * coded.pitch :][: coded.pitch]
+        assert place == stored.ljust(coded.pitch, b"\0")
     assert decode_tensor(coded) == data
 
 
@@ -78,6 +82,20 @@ def test_truncated(tile, code, cut):
         decode_tile(code, coded[:-cut], len(data), zero=zero)
     with pytest.raises(StreamError, match="behind" if code is not Code.RAW else "for a tile"):
         decode_tile(code, coded + bytes(cut), len(data), zero=zero)
+
+
+@given(tile=tiles(), code=st.sampled_from(CODES), beat_bytes=st.sampled_from([16, 64]))
+def test_fills_beats(tile, code, beat_bytes):
+    """Anything may follow in the last beat, but not a beat more or less."""
+    data, zero = tile
+    coded = encode_tile(code, data, zero=zero)
+    coded += b"\x5a" * (-len(coded) % beat_bytes)
+    geometry = dict(zero=zero, beat_bytes=beat_bytes)
+    assert decode_tile(code, coded, len(data), **geometry) == data
+    with pytest.raises(StreamError):
+        decode_tile(code, coded[:-beat_bytes], len(data), **geometry)
+    with pytest.raises(StreamError, match="behind"):
+        decode_tile(code, coded + bytes(beat_bytes), len(data), **geometry)
 
 
 @given(
@@ -109,8 +127,8 @@ def test_alternating():
     """0 1 0 2 ...: half the levels, with a run for each or a mask."""
     data = bytes(n // 2 + 1 if n % 2 else 0 for n in range(FRAME))
     levels = data[1::2]
-    groups = b"".join(bytes([0b01010101]) + levels[n : n + 4] for n in range(0, 32, 4))
-    assert encode_tile(Code.RUN_LENGTH, data, zero=0) == bytes([32]) + groups
+    runs = bytes([0b01010101] * 8)
+    assert encode_tile(Code.RUN_LENGTH, data, zero=0) == bytes([32]) + runs + levels
     assert encode_tile(Code.BITMAP, data, zero=0) == bytes([32]) + bytes([0xAA] * 8) + levels
 
 

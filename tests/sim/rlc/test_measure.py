@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from skimp.rlc.format import FRAME, RUN_BITS, TABLE_ENTRY_BYTES, Code
+from skimp.rlc.format import FRAME, RUN_BITS, Code
 from skimp_compiler.tflite_reader import read_tflite
 from skimp_sim.inputs import load_input
 from skimp_sim.rlc.codec import encode_tensor, encode_tile
@@ -37,19 +37,16 @@ def test_tensor_as_coded(shape):
     blocks = planes(values, -2, 8)
     assert elements == blocks.size
     assert zeros == sum(row.tobytes().count(bytes([254])) for row in blocks)
-    wanted, table = Counter(), Counter()
+    wanted = Counter()
     for row in blocks:
         for code, name in (
             (Code.RAW, "raw"), (Code.RUN_LENGTH, f"run{RUN_BITS}"), (Code.BITMAP, "bitmap"),
         ):  # fmt: skip
             coded = encode_tensor(code, row.tobytes(), tile_bytes=96, beat_bytes=16, zero=254)
-            sizes = [coded.coded_size_of(n) for n in range(coded.num_tiles)]
-            wanted[name] += sum(-(-size // 16) * 16 for size in sizes)
-            table[name] += len(coded.table)
-    assert table["raw"] == 0 and table["bitmap"] % TABLE_ENTRY_BYTES == 0
+            wanted[name] += sum(16 * coded.beats_of(n) for n in range(coded.num_tiles))
     for name in wanted:
-        assert found[name] == wanted[name] + -(-table[name] // 16) * 16
-    assert found["picked"] == min(wanted[n] + -(-table[n] // 16) * 16 for n in wanted)
+        assert found[name] == wanted[name]
+    assert found["picked"] == min(wanted.values())
 
 
 def test_planes():
