@@ -16,21 +16,14 @@ from pathlib import Path
 
 from results import write_results
 
-from skimp_compiler.zoo import BUILTIN, DEFAULT
+from skimp_compiler.zoo import BUILTIN, DEFAULT, models_dir
+from skimp_sim.real_networks import input_of, real_networks
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs" / "results"
 KEPT = RESULTS / "bench.json"
 SKIMP = Path(sys.executable).with_name("skimp")
 
-INPUTS = {
-    "ad01_int8": "ad_normal_id_01_00000000_hist_librosa.bin",
-    "mcunet_vww": "person.bmp",
-    "mobilenet_v2_1.0_224_int8": "grace_hopper.png",
-    "mobilenetv2_160_035_int8": "cat.jpg",
-    "resnet8_cifar10_int8": "owl.jpg",
-    "vww_96_int8": "person.bmp",
-}
 ON_TINY = ("ad01_int8", "kws_ref_model")
 ON_ZCU104 = ("mobilenet_v1", "mobilenet_v2", "efficientnet_lite0", "resnet50")
 MODELLED = "zcu104"
@@ -41,10 +34,9 @@ def work(options) -> list[tuple[str, str, Path | None]]:
     """Return (model, config, input) of every run."""
     if options.models:
         return [(model, config, None) for config in options.config for model in options.models]
-    folder = Path(os.environ.get("SKIMP_MODELS", ROOT / ".." / "shared" / "models")).resolve()
-    files = sorted(folder.glob("*.tflite"))
+    files = real_networks()
     if not files:
-        print(f"bench: no networks in {folder}: only the built-in ones run", file=sys.stderr)
+        print(f"bench: no networks in {models_dir()}: only the built-in ones run", file=sys.stderr)
     runs = []
     for config in options.config:
         if config == "tiny":
@@ -54,8 +46,7 @@ def work(options) -> list[tuple[str, str, Path | None]]:
         else:
             models = [DEFAULT, *files]
         for model in models:
-            name = INPUTS.get(Path(model).stem)
-            runs.append((str(model), config, folder / name if name else None))
+            runs.append((str(model), config, input_of(Path(model))))
     return runs
 
 

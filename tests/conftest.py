@@ -1,12 +1,11 @@
 """Fixtures for all tests: the folder of real networks, seeds."""
 
-import os
 import warnings
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from skimp_compiler.zoo import models_dir
 
 NETWORKS = (
     "ad01_int8",
@@ -18,21 +17,6 @@ NETWORKS = (
     "vww_96_int8",
 )
 """Real networks in the folder of models."""
-
-INPUTS = {
-    "ad01_int8": "ad_normal_id_01_00000000_hist_librosa.bin",
-    "mcunet_vww": "person.bmp",
-    "mobilenet_v2_1.0_224_int8": "grace_hopper.png",
-    "mobilenetv2_160_035_int8": "cat.jpg",
-    "resnet8_cifar10_int8": "owl.jpg",
-    "vww_96_int8": "person.bmp",
-}
-"""Real inputs; kws_ref_model gets seeded noise (its input is a spectrogram)."""
-
-
-def models_dir() -> Path:
-    """Folder of real networks: SKIMP_MODELS, else ../shared/models."""
-    return Path(os.environ.get("SKIMP_MODELS", ROOT / ".." / "shared" / "models")).resolve()
 
 
 @pytest.fixture(scope="session")

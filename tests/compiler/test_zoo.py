@@ -23,7 +23,7 @@ from skimp_compiler.zoo.quantise import (
 from skimp_compiler.zoo.torch_pickle import load_state_dict
 
 NAME = "efficientnet_lite0"
-MODELS = Path(os.environ.get("SKIMP_MODELS", Path(__file__).parents[3] / "shared" / "models"))
+MODELS = zoo.models_dir()
 
 
 @cache

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import INPUTS, NETWORKS
+from conftest import NETWORKS
 
 from skimp.configs import PRESETS
 from skimp_compiler.compiler import compile_graph
@@ -16,6 +16,7 @@ from skimp_sim.executor import run_program
 from skimp_sim.golden.network import run_graph, run_op
 from skimp_sim.inputs import load_input
 from skimp_sim.litert import run_litert
+from skimp_sim.real_networks import input_of
 
 HARDWARE_KINDS = {
     "conv", "depthwise", "fully_connected", "add", "avg_pool", "max_pool", "mean", "pad",
@@ -24,8 +25,7 @@ HARDWARE_KINDS = {
 
 
 def inputs_of(graph, models):
-    name = INPUTS.get(graph.name)
-    return load_input(graph, models / name if name else None, seed=7)
+    return load_input(graph, input_of(models / f"{graph.name}.tflite"), seed=7)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -91,9 +91,10 @@ def run_check(arguments, tmp_path):
 
 
 def arguments_of(name, config, models):
-    picture = INPUTS.get(name)
-    arguments = [models / f"{name}.tflite", "--config", config, "--engine", "rtl"]
-    return arguments + (["--input", models / picture] if picture else [])
+    path = models / f"{name}.tflite"
+    picture = input_of(path)
+    arguments = [path, "--config", config, "--engine", "rtl"]
+    return arguments + (["--input", picture] if picture else [])
 
 
 @pytest.mark.verilog

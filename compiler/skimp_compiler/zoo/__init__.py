@@ -37,6 +37,7 @@ __all__ = [
     "describe",
     "fingerprint",
     "labels",
+    "models_dir",
     "path_of",
 ]
 
@@ -68,12 +69,22 @@ def _is_checkout() -> bool:
     return (_CHECKOUT / "pyproject.toml").is_file() and (_CHECKOUT / "compiler").is_dir()
 
 
+def models_dir() -> Path | None:
+    """Return the folder of real networks, whether it is there or not.
+
+    `SKIMP_MODELS` if set, else shared/models beside the checkout; None without either.
+    """
+    if os.environ.get("SKIMP_MODELS"):
+        return Path(os.environ["SKIMP_MODELS"]).resolve()
+    return _CHECKOUT.parent / "shared" / "models" if _is_checkout() else None
+
+
 def _trained_file(builtin: Builtin) -> Path | None:
-    """The file with trained weights, from `SKIMP_MODELS` or the folder beside the checkout."""
-    folder = os.environ.get("SKIMP_MODELS") or _CHECKOUT.parent / "shared" / "models"
-    if builtin.trained is None or not (os.environ.get("SKIMP_MODELS") or _is_checkout()):
+    """The file with trained weights in the folder of real networks."""
+    folder = models_dir()
+    if builtin.trained is None or folder is None:
         return None
-    path = Path(folder) / builtin.trained
+    path = folder / builtin.trained
     return path if path.is_file() else None
 
 

@@ -1,10 +1,10 @@
 """What the codes save on real activations: `python -m skimp_sim.rlc.measure`.
 
-Networks come from SKIMP_MODELS (default ../shared/models) with their real inputs.
+Networks come from SKIMP_MODELS (default ../shared/models) with their real inputs; those without one
+get seeded noise.
 """
 
 import json
-import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,10 @@ from rich.table import Table
 from skimp.rlc.format import FRAME, TABLE_ENTRY_BYTES
 from skimp_compiler.graph import Graph
 from skimp_compiler.tflite_reader import read_tflite
+from skimp_compiler.zoo import models_dir
 from skimp_sim.golden.network import run_graph
 from skimp_sim.inputs import load_input
+from skimp_sim.real_networks import input_of, real_networks
 
 __all__ = [
     "CODES",
@@ -26,23 +28,12 @@ __all__ = [
     "coded_frames",
     "measure_graph",
     "measure_tensor",
-    "models_dir",
     "planes",
 ]
 
 RUN_WIDTHS = (1, 2, 3, 4, 5, 6)
 CODES = (*(f"run{bits}" for bits in RUN_WIDTHS), "bitmap")
 """Run-length with runs of so many bits, and a bit for each element."""
-
-INPUTS = {
-    "ad01_int8": "ad_normal_id_01_00000000_hist_librosa.bin",
-    "mcunet_vww": "person.bmp",
-    "mobilenet_v2_1.0_224_int8": "grace_hopper.png",
-    "mobilenetv2_160_035_int8": "cat.jpg",
-    "resnet8_cifar10_int8": "owl.jpg",
-    "vww_96_int8": "person.bmp",
-}
-"""Real inputs; other networks get seeded noise."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +58,6 @@ class Layer:
     zeros: int
     elements: int
     dram_bytes: Counter
-
-
-def models_dir() -> Path:
-    """Folder of real networks."""
-    default = Path(__file__).parents[3] / ".." / "shared" / "models"
-    return Path(os.environ.get("SKIMP_MODELS", default)).resolve()
 
 
 def planes(values: np.ndarray, zero: int, channels: int) -> np.ndarray:
@@ -181,14 +166,13 @@ def _row(table: Table, name: str, layers: list[Layer]) -> None:
 @click.option("--json", "json_path", type=click.Path(dir_okay=False), help="Write the numbers.")
 def main(channels, tile_bytes, beat_bytes, layers, json_path):
     """Bytes that codes for zeros save in DRAM, on the activations of real networks."""
-    files = sorted(models_dir().glob("*.tflite"))
+    files = real_networks()
     if not files:
         raise click.ClickException(f"no networks in {models_dir()}: set SKIMP_MODELS")
     found = []
     for path in files:
         graph = read_tflite(path)
-        name = INPUTS.get(path.stem)
-        inputs = load_input(graph, path.parent / name if name else None)
+        inputs = load_input(graph, input_of(path))
         found += measure_graph(
             graph, inputs, channels=channels, tile_bytes=tile_bytes, beat_bytes=beat_bytes
         )

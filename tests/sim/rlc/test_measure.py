@@ -9,8 +9,9 @@ from click.testing import CliRunner
 from skimp.rlc.format import FRAME, RUN_BITS, Code
 from skimp_compiler.tflite_reader import read_tflite
 from skimp_sim.inputs import load_input
+from skimp_sim.real_networks import input_of
 from skimp_sim.rlc.codec import encode_tensor, encode_tile
-from skimp_sim.rlc.measure import INPUTS, coded_frames, main, measure_graph, measure_tensor, planes
+from skimp_sim.rlc.measure import coded_frames, main, measure_graph, measure_tensor, planes
 
 
 def test_frames_as_coded():
@@ -63,8 +64,7 @@ def test_real_networks(models):
     total = Counter()
     for path in sorted(models.glob("*.tflite")):
         graph = read_tflite(path)
-        name = INPUTS.get(path.stem)
-        inputs = load_input(graph, path.parent / name if name else None)
+        inputs = load_input(graph, input_of(path))
         for layer in measure_graph(graph, inputs, channels=16, tile_bytes=4096, beat_bytes=64):
             if layer.is_relu:
                 total += layer.dram_bytes
