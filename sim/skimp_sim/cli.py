@@ -17,6 +17,7 @@ from skimp_compiler.graph import ModelError
 from skimp_compiler.zoo import BUILTIN, DEFAULT, default_input, describe
 from skimp_sim.bench.rtl import RtlError
 from skimp_sim.bench.verilator import ToolError
+from skimp_sim.command import Refusing
 from skimp_sim.driver.device import DeviceError
 from skimp_sim.functional import FunctionalError
 from skimp_sim.html_report import html_page
@@ -35,14 +36,12 @@ USER_ERRORS = (
 """What the user is told in one line, with exit status 2."""
 
 EXIT_DIFFERENT = 1
-EXIT_BAD = 2
 
 
-class _Group(click.Group):
-    """Turns our errors into one line on stderr and exit status 2.
+class _Group(Refusing, click.Group):
+    """Other packages add commands by the entry points "skimp.commands", loaded when called."""
 
-    Other packages add commands by the entry points "skimp.commands", loaded when they are called.
-    """
+    user_errors = USER_ERRORS
 
     def list_commands(self, ctx):
         return sorted({*super().list_commands(ctx), *entry_points(group="skimp.commands").names})
@@ -53,14 +52,6 @@ class _Group(click.Group):
             for point in entry_points(group="skimp.commands", name=cmd_name):
                 command = point.load()
         return command
-
-    def invoke(self, ctx):
-        try:
-            return super().invoke(ctx)
-        except USER_ERRORS as error:
-            message = " ".join(str(error).split())
-            click.echo(f"skimp: {message}", err=True)
-            ctx.exit(EXIT_BAD)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})

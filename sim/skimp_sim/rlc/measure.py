@@ -5,25 +5,30 @@ get seeded noise.
 """
 
 import json
+import math
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 
 import click
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from skimp.rlc.format import FRAME, TABLE_ENTRY_BYTES
-from skimp_compiler.graph import Graph
+from skimp.rlc.format import FRAME, RUN_BITS, TABLE_ENTRY_BYTES
+from skimp_compiler.graph import Graph, ModelError
+from skimp_compiler.program import TensorPlace, pack
 from skimp_compiler.tflite_reader import read_tflite
 from skimp_compiler.zoo import models_dir
+from skimp_sim.command import Refusing
 from skimp_sim.golden.network import run_graph
 from skimp_sim.inputs import load_input
 from skimp_sim.real_networks import input_of, real_networks
+from skimp_sim.report import check_writable, write_text
 
 __all__ = [
     "CODES",
+    "IN_HARDWARE",
+    "RUN_WIDTHS",
     "Layer",
     "coded_frames",
     "measure_graph",
@@ -34,6 +39,9 @@ __all__ = [
 RUN_WIDTHS = (1, 2, 3, 4, 5, 6)
 CODES = (*(f"run{bits}" for bits in RUN_WIDTHS), "bitmap")
 """Run-length with runs of so many bits, and a bit for each element."""
+
+IN_HARDWARE = ("raw", f"run{RUN_BITS}", "bitmap")
+"""Of these a layer picks the best."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +56,8 @@ class Layer:
     zeros, elements : int
         Bytes equal to the zero point; all bytes, channels that fill up the last block included.
     dram_bytes : Counter
-        "raw", each of CODES, and "picked", the best of raw, run2 and bitmap: whole beats, tables
-        included.
+        "raw", each of CODES, and "picked", the best of those that the hardware has: whole beats,
+        tables included.
     """
 
     network: str
@@ -62,11 +70,19 @@ class Layer:
 
 def planes(values: np.ndarray, zero: int, channels: int) -> np.ndarray:
     """Return an activation as it lies in DRAM [block, byte]: planes of words of some channels."""
-    pixels = values.reshape(-1, values.shape[-1])
-    blocks = -(-pixels.shape[1] // channels)
-    padded = np.full((len(pixels), blocks * channels), zero, values.dtype)
-    padded[:, : pixels.shape[1]] = pixels
-    return padded.reshape(len(pixels), blocks, channels).swapaxes(0, 1).reshape(blocks, -1)
+    pixels = math.prod(values.shape[:-1])
+    place = TensorPlace(
+        index=0,
+        address=0,
+        height=1,
+        width=pixels,
+        channels=values.shape[-1],
+        block=channels,
+        plane_words=pixels,
+        shape=values.shape,
+        zero_point=zero,
+    )
+    return np.frombuffer(pack(place, values), np.int8).reshape(place.num_blocks, -1)
 
 
 def _stored_by_runs(filled: np.ndarray, run_bits: int) -> np.ndarray:
@@ -121,7 +137,7 @@ def measure_tensor(
         num_tiles += blocks
     for code in CODES:
         total[code] += beats(np.array(num_tiles * TABLE_ENTRY_BYTES))
-    total["picked"] = min(total[code] for code in ("raw", "run2", "bitmap"))
+    total["picked"] = min(total[code] for code in IN_HARDWARE)
     return int((data == zero).sum()), data.size, total
 
 
@@ -158,17 +174,22 @@ def _row(table: Table, name: str, layers: list[Layer]) -> None:
     )
 
 
-@click.command()
-@click.option("--channels", default=16, show_default=True, help="Channels of a word: 8 or 16.")
-@click.option("--tile-bytes", default=4096, show_default=True, help="Longest tile of a block.")
-@click.option("--beat-bytes", default=64, show_default=True, help="Bytes of a beat of DRAM.")
+_positive = {"type": click.IntRange(min=1), "show_default": True}
+
+
+@click.command(cls=Refusing)
+@click.option("--channels", default=16, **_positive, help="Channels of a word: 8 or 16.")
+@click.option("--tile-bytes", default=4096, **_positive, help="Longest tile of a block.")
+@click.option("--beat-bytes", default=64, **_positive, help="Bytes of a beat of DRAM.")
 @click.option("--layers", is_flag=True, help="A line for each ReLU layer, too.")
-@click.option("--json", "json_path", type=click.Path(dir_okay=False), help="Write the numbers.")
+@click.option("--json", "json_path", metavar="FILE", help="Write the numbers.")
 def main(channels, tile_bytes, beat_bytes, layers, json_path):
     """Bytes that codes for zeros save in DRAM, on the activations of real networks."""
+    if json_path:
+        check_writable(json_path)
     files = real_networks()
     if not files:
-        raise click.ClickException(f"no networks in {models_dir()}: set SKIMP_MODELS")
+        raise ModelError(f"{models_dir()}: no networks there; set SKIMP_MODELS")
     found = []
     for path in files:
         graph = read_tflite(path)
@@ -192,7 +213,7 @@ def main(channels, tile_bytes, beat_bytes, layers, json_path):
     Console(width=130).print(table)
     if json_path:
         rows = [vars(layer) | {"dram_bytes": dict(layer.dram_bytes)} for layer in found]
-        Path(json_path).write_text(json.dumps({"schema": 1, "layers": rows}, indent=1) + "\n")
+        write_text(json_path, json.dumps({"schema": 1, "layers": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,14 @@ from skimp_compiler.tflite_reader import read_tflite
 from skimp_sim.inputs import load_input
 from skimp_sim.real_networks import input_of
 from skimp_sim.rlc.codec import encode_tensor, encode_tile
-from skimp_sim.rlc.measure import coded_frames, main, measure_graph, measure_tensor, planes
+from skimp_sim.rlc.measure import (
+    RUN_WIDTHS,
+    coded_frames,
+    main,
+    measure_graph,
+    measure_tensor,
+    planes,
+)
 
 
 def test_frames_as_coded():
@@ -69,8 +76,9 @@ def test_real_networks(models):
             if layer.is_relu:
                 total += layer.dram_bytes
     assert total["picked"] <= 0.75 * total["raw"]
-    assert total["run2"] <= 0.88 * total["raw"]
-    assert total["run2"] == min(total[f"run{bits}"] for bits in range(1, 7))
+    runs = total[f"run{RUN_BITS}"]
+    assert runs <= 0.88 * total["raw"]
+    assert runs == min(total[f"run{bits}"] for bits in RUN_WIDTHS)
 
 
 def test_command(models, tmp_path):
@@ -78,3 +86,35 @@ def test_command(models, tmp_path):
     result = CliRunner().invoke(main, ["--json", str(path), "--layers"])
     assert result.exit_code == 0, result.output
     assert "all ReLU layers" in result.output and path.is_file()
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        ([], ("no networks there", "SKIMP_MODELS")),
+        (["--json", "{folder}/none/rlc.json"], ("rlc.json", "cannot be written")),
+        (["--json", "{folder}"], ("is a folder",)),
+    ],
+)
+def test_bad_input(tmp_path, monkeypatch, arguments, words):
+    """One line that says what, and exit status 2."""
+    monkeypatch.setenv("SKIMP_MODELS", str(tmp_path))
+    result = CliRunner().invoke(main, [text.format(folder=tmp_path) for text in arguments])
+    assert result.exit_code == 2, result.output
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("skimp: ") and all(word in line for word in words)
+
+
+def test_damaged_network(tmp_path, monkeypatch):
+    monkeypatch.setenv("SKIMP_MODELS", str(tmp_path))
+    (tmp_path / "net.tflite").write_bytes(b"no network")
+    result = CliRunner().invoke(main, [])
+    assert result.exit_code == 2, result.output
+    (line,) = result.stderr.splitlines()
+    assert "net.tflite" in line
+
+
+@pytest.mark.parametrize("option", ["--channels", "--tile-bytes", "--beat-bytes"])
+def test_sizes_are_positive(option):
+    result = CliRunner().invoke(main, [option, "0"])
+    assert result.exit_code == 2 and option in result.stderr
