@@ -17,14 +17,14 @@ from skimp_compiler.graph import ModelError
 from skimp_compiler.zoo import BUILTIN, DEFAULT, default_input, describe
 from skimp_sim.bench.rtl import RtlError
 from skimp_sim.bench.verilator import ToolError
-from skimp_sim.command import Refusing
+from skimp_sim.command import Refusing, check_outputs, wide_console
 from skimp_sim.driver.device import DeviceError
 from skimp_sim.functional import FunctionalError
 from skimp_sim.html_report import html_page
 from skimp_sim.inputs import IMAGE_SUFFIXES, load_input
 from skimp_sim.perf.command import perf_report
 from skimp_sim.perf.model import PerfError
-from skimp_sim.report import Report, check_writable, json_text, write_text
+from skimp_sim.report import Report, json_text, write_text
 from skimp_sim.reproduce.command import reproduce
 from skimp_sim.run import ENGINES, load_model, model_labels, run_model
 
@@ -59,11 +59,6 @@ def main():
     """An open INT8 CNN accelerator: compile, simulate, measure."""
 
 
-def _console() -> Console:
-    """A console wide enough for the tables, whatever it is piped into."""
-    return Console(highlight=False, width=max(Console().width, 140))
-
-
 _config_option = click.option(
     "--config", default="small", show_default=True, metavar="PRESET|FILE",
     help="Configuration: a preset or a JSON file.",
@@ -87,10 +82,9 @@ _fuse_option = click.option(
 @click.option("--report", "report_path", metavar="FILE.html", help="Write the result as a page.")
 def run(model, input_path, config, fuse, engine, checked, waves, json_path, report_path):
     """Compile and run MODEL (a .tflite file or a built-in network)."""
-    console = _console()
+    console = wide_console()
     configuration = load_config(config)
-    for path in filter(None, (json_path, report_path, waves)):
-        check_writable(path)
+    check_outputs(json_path, report_path, waves)
     if waves and engine != "rtl":
         raise ModelError(f"--waves needs --engine rtl, not {engine}")
     graph, path = load_model(model)
@@ -123,10 +117,9 @@ def run(model, input_path, config, fuse, engine, checked, waves, json_path, repo
 @click.option("--report", "report_path", metavar="FILE.html", help="Write the result as a page.")
 def perf(model, config, fuse, json_path, report_path):
     """Say what MODEL costs by the cycle model: no data, no RTL, in seconds."""
-    console = _console()
+    console = wide_console()
     configuration = load_config(config)
-    for path in filter(None, (json_path, report_path)):
-        check_writable(path)
+    check_outputs(json_path, report_path)
     graph, _ = load_model(model)
     console.print(
         f"{graph.name} on {configuration.name} ({configuration.macs_per_cycle} MAC/clock), "
@@ -259,7 +252,7 @@ def explain(model, config, fuse):
         table.add_row(
             layer.name, layer.unit, shape, f"{layer.macs:,}" if layer.macs else "", layer.reason
         )
-    _console().print(table)
+    wide_console().print(table)
     macs = sum(layer.macs for layer in program.layers)
     on_host = sum(layer.unit == "host" for layer in program.layers)
     click.echo(
@@ -286,6 +279,7 @@ def verilog(config, output, target):
 @click.option("--json", "json_path", metavar="FILE", help="Write the list as JSON.")
 def models(json_path):
     """List the built-in networks."""
+    check_outputs(json_path)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("name", "input", "MACs", "parameters", "weights"):
         right = name in ("MACs", "parameters")
@@ -305,9 +299,8 @@ def models(json_path):
             "parameters": builtin.parameters, "origin": builtin.origin, "default": name == DEFAULT,
         }  # fmt: skip
         rows.append(row)
-    _console().print(table)
+    wide_console().print(table)
     if json_path:
-        check_writable(json_path)
         write_text(json_path, json.dumps({"schema": 1, "models": rows}, indent=1) + "\n")
 
 

@@ -1,12 +1,18 @@
 """What all commands share."""
 
+from pathlib import Path
+
 import click
+from rich.console import Console
 
 from skimp_compiler.graph import ModelError
+from skimp_sim.report import check_writable
 
-__all__ = ["Refusing"]
+__all__ = ["Refusing", "check_outputs", "wide_console"]
 
 EXIT_BAD = 2
+
+PLOT_SUFFIXES = (".svg", ".png")
 
 
 class Refusing(click.Command):
@@ -21,3 +27,22 @@ class Refusing(click.Command):
             message = " ".join(str(error).split())
             click.echo(f"skimp: {message}", err=True)
             ctx.exit(EXIT_BAD)
+
+
+def check_outputs(*paths: str | None, plot: str | None = None) -> None:
+    """Refuse output files before the work, not behind it; None: is not asked for.
+
+    Raises
+    ------
+    ModelError
+        A file cannot be written, or the plot is neither .svg nor .png.
+    """
+    if plot and Path(plot).suffix not in PLOT_SUFFIXES:
+        raise ModelError(f"{plot}: plots are written as .svg or .png; choose one of them")
+    for path in filter(None, (*paths, plot)):
+        check_writable(path)
+
+
+def wide_console() -> Console:
+    """Return a console wide enough for the tables, whatever it is piped into."""
+    return Console(highlight=False, width=max(Console().width, 140))

@@ -1,7 +1,6 @@
 """`skimp explore`."""
 
 import json
-from pathlib import Path
 
 import click
 from rich.console import Console
@@ -11,8 +10,8 @@ from skimp.config import ConfigError
 from skimp_boards.explore.report import as_json, as_plot, as_table
 from skimp_boards.explore.search import search
 from skimp_boards.explore.space import SPACES
-from skimp_compiler.graph import ModelError
-from skimp_sim.report import check_writable, write_text
+from skimp_sim.command import check_outputs, wide_console
+from skimp_sim.report import write_text
 
 __all__ = ["explore"]
 
@@ -26,12 +25,9 @@ def explore(board, json_path, plot_path, jobs):
     """Search geometries, scratchpads and buffers under a board's budget."""
     if board not in SPACES:
         raise ConfigError(f"board {board}: unknown; choose one of {', '.join(SPACES)}")
-    for path in filter(None, (json_path, plot_path)):
-        check_writable(path)
-    if plot_path and Path(plot_path).suffix not in (".svg", ".png"):
-        raise ModelError(f"{plot_path}: plots are written as .svg or .png; choose one of them")
+    check_outputs(json_path, plot=plot_path)
     space = SPACES[board]
-    console = Console(highlight=False, width=max(Console().width, 140))
+    console = wide_console()
     progress = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         console=Console(stderr=True), transient=True,

@@ -1,13 +1,13 @@
 """`skimp reproduce`."""
 
 import json
-from pathlib import Path
 
 import click
 from rich.console import Console
 
 from skimp_compiler.graph import ModelError
-from skimp_sim.report import check_writable, write_text
+from skimp_sim.command import check_outputs, wide_console
+from skimp_sim.report import write_text
 from skimp_sim.reproduce.adaptive_scheduling import ADAPTIVE_SCHEDULING
 from skimp_sim.reproduce.dram_mapping import DRAM_MAPPING
 from skimp_sim.reproduce.result import Reproduction
@@ -30,11 +30,8 @@ def reproduce(name, json_path, plot_path):
         raise ModelError(f"reproduction {name}: unknown; choose one of {known}")
     if name is None and plot_path:
         raise ModelError("--plot: needs the name of a reproduction")
-    if plot_path and Path(plot_path).suffix not in (".svg", ".png"):
-        raise ModelError(f"{plot_path}: plots are written as .svg or .png; choose one of them")
-    for path in filter(None, (json_path, plot_path)):
-        check_writable(path)
-    console = Console(highlight=False, width=max(Console().width, 140))
+    check_outputs(json_path, plot=plot_path)
+    console = wide_console()
     if name is None:
         answer = _list()
     else:

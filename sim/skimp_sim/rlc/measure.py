@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import click
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from skimp.rlc.format import FRAME, RUN_BITS, TABLE_ENTRY_BYTES
@@ -19,11 +18,11 @@ from skimp_compiler.graph import Graph, ModelError
 from skimp_compiler.program import TensorPlace, pack
 from skimp_compiler.tflite_reader import read_tflite
 from skimp_compiler.zoo import models_dir
-from skimp_sim.command import Refusing
+from skimp_sim.command import Refusing, check_outputs, wide_console
 from skimp_sim.golden.network import run_graph
 from skimp_sim.inputs import load_input
 from skimp_sim.real_networks import input_of, real_networks
-from skimp_sim.report import check_writable, write_text
+from skimp_sim.report import write_text
 
 __all__ = [
     "CODES",
@@ -185,8 +184,7 @@ _positive = {"type": click.IntRange(min=1), "show_default": True}
 @click.option("--json", "json_path", metavar="FILE", help="Write the numbers.")
 def main(channels, tile_bytes, beat_bytes, layers, json_path):
     """Bytes that codes for zeros save in DRAM, on the activations of real networks."""
-    if json_path:
-        check_writable(json_path)
+    check_outputs(json_path)
     files = real_networks()
     if not files:
         raise ModelError(f"{models_dir()}: no networks there; set SKIMP_MODELS")
@@ -210,7 +208,7 @@ def main(channels, tile_bytes, beat_bytes, layers, json_path):
     table.add_section()
     _row(table, "all ReLU layers", relus)
     _row(table, "all activations", found)
-    Console(width=130).print(table)
+    wide_console().print(table)
     if json_path:
         rows = [vars(layer) | {"dram_bytes": dict(layer.dram_bytes)} for layer in found]
         write_text(json_path, json.dumps({"schema": 1, "layers": rows}, indent=1) + "\n")
