@@ -25,7 +25,6 @@ from skimp_sim.inputs import IMAGE_SUFFIXES, load_input
 from skimp_sim.perf.command import perf_report
 from skimp_sim.perf.model import PerfError
 from skimp_sim.report import Report, json_text, write_text
-from skimp_sim.reproduce.command import reproduce
 from skimp_sim.run import ENGINES, load_model, model_labels, run_model
 
 __all__ = ["main"]
@@ -39,7 +38,7 @@ EXIT_DIFFERENT = 1
 
 
 class _Group(Refusing, click.Group):
-    """Other packages add commands by the entry points "skimp.commands", loaded when called."""
+    """Has more commands than this file: entry points "skimp.commands", loaded when called."""
 
     user_errors = USER_ERRORS
 
@@ -302,9 +301,6 @@ def models(json_path):
     wide_console().print(table)
     if json_path:
         write_text(json_path, json.dumps({"schema": 1, "models": rows}, indent=1) + "\n")
-
-
-main.add_command(reproduce)
 
 
 if __name__ == "__main__":

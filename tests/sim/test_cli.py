@@ -4,6 +4,8 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
 import numpy as np
@@ -287,3 +289,27 @@ def test_compile_explain_models_verilog(network, tmp_path):
     assert result.exit_code == 0, result.output
     side = json.loads((tmp_path / "v" / "skimp_tiny.json").read_text())
     assert side["dsp48e2"] == 32 + 8 + 32  # array; depthwise pairs; requantisation
+
+
+def test_commands_by_entry_points(monkeypatch):
+    """Those of pyproject.toml are listed and found, whatever is installed."""
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    group = "skimp.commands"
+    points = project["project"]["entry-points"][group]
+    found = EntryPoints(EntryPoint(name, value, group) for name, value in points.items())
+    monkeypatch.setattr("skimp_sim.cli.entry_points", lambda **which: found.select(**which))
+    listed = skimp("--help").output
+    for name in ("explore", "reproduce"):
+        assert f"  {name}" in listed
+        assert skimp(name, "--help").output.startswith(f"Usage: main {name}")
+    assert_refused(skimp("reproduce", "nothing"), "nothing", "choose one of")
+
+
+def test_starts_without_other_commands():
+    """Their modules are imported when they are called."""
+    code = "import sys, skimp_sim.cli; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert "skimp_sim.cli" in loaded.stdout.split()
+    assert not [name for name in loaded.stdout.split() if "reproduce" in name or "explore" in name]

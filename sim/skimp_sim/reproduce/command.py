@@ -6,7 +6,7 @@ import click
 from rich.console import Console
 
 from skimp_compiler.graph import ModelError
-from skimp_sim.command import check_outputs, wide_console
+from skimp_sim.command import Refusing, check_outputs, wide_console
 from skimp_sim.report import write_text
 from skimp_sim.reproduce.adaptive_scheduling import ADAPTIVE_SCHEDULING
 from skimp_sim.reproduce.dram_mapping import DRAM_MAPPING
@@ -19,7 +19,7 @@ REPRODUCTIONS: dict[str, Reproduction] = {
 }
 
 
-@click.command()
+@click.command(cls=Refusing)
 @click.argument("name", required=False)
 @click.option("--json", "json_path", metavar="FILE", help="Write the result as JSON.")
 @click.option("--plot", "plot_path", metavar="FILE", help="Draw it: .svg or .png.")

@@ -7,13 +7,12 @@ import pytest
 from click.testing import CliRunner
 from reproduce import DOCS, kept, page
 
-from skimp_sim.cli import main
-from skimp_sim.reproduce.command import REPRODUCTIONS
+from skimp_sim.reproduce.command import REPRODUCTIONS, reproduce
 from skimp_sim.reproduce.result import ResultTable
 
 
 def skimp(*arguments):
-    return CliRunner().invoke(main, ["reproduce", *map(str, arguments)])
+    return CliRunner().invoke(reproduce, list(map(str, arguments)))
 
 
 def assert_refused(result, *words):
