@@ -58,17 +58,15 @@ class Timeline:
         return max(self.free[Unit.LOAD], ready, first - AHEAD_CYCLES)
 
     def load(self, unit: Unit, ready: float, load_cycles: int) -> None:
-        """Load a part of a tile."""
+        """Load a part of a tile, if there is something to load."""
         self.now = self.begin(unit, ready)
-        self.free[Unit.LOAD] = self.now + load_cycles
+        if load_cycles:
+            self.free[Unit.LOAD] = self.now + load_cycles
 
     def work(self, unit: Unit, ready: float, load_cycles: int, cycles: int) -> None:
         """Load and compute a task."""
-        self.now = self.begin(unit, ready)
-        loaded = ready
-        if load_cycles:
-            self.free[Unit.LOAD] = self.now + load_cycles
-            loaded = self.free[Unit.LOAD] + START_CYCLES
+        self.load(unit, ready, load_cycles)
+        loaded = self.free[Unit.LOAD] + START_CYCLES if load_cycles else ready
         self.free[unit] = max(self.free[unit], self._slots[unit][0][0], loaded) + cycles
         self._slots[unit].popleft()
         self._slots[unit].append([math.inf, 0])
