@@ -84,46 +84,41 @@ class ConvLayer:
 
     def _all_blocks(self, tile, blocks) -> Iterator[Task]:
         """An input tile for some output channel blocks."""
-        rings, tiling = self.emitter.rings, self.tiling
-        base = None
-        words = self._geometry(tile).block_words
-        *early, (rest0, rest) = self._pieces(tile)
-        for block0, num_blocks in early:
+        *early, rest = self._pieces(tile)
+        base = None  # of the tile, which takes its place with its first piece
+        room = (("ifmap", self._tile_words(tile)),)
+        for piece in early:
             yield Task(
                 cycles=0,
-                load_cycles=self._load_cycles(tile, num_blocks),
-                needs=self._input_part(tile, block0, num_blocks),
-                room=(("ifmap", words * self.c_blocks),) if base is None else (),
+                load_cycles=self._load_cycles(tile, piece[1]),
+                needs=self._input_part(tile, *piece),
+                room=room,
                 early=True,
             )
-            if base is None:
-                base = rings["ifmap"].place(words * self.c_blocks, keep=True)
-            self._load_piece(tile, base, block0, num_blocks)
-        loaded = False
+            room, base = (), self._load_piece(tile, base, *piece)
         for k in blocks:
-            if tiling.kind == "turn":
+            if self.tiling.kind == "turn":
                 self.wgt_words.clear()
             for psum_tile in self._psum_tiles(tile):
-                room, needs, cycles = [], (), 0
-                if not loaded:
-                    cycles = self._load_cycles(tile, rest)
-                    if base is None:
-                        room.append(("ifmap", words * self.c_blocks))
-                    needs = self._input_part(tile)
+                weights = ()
                 if not self._whole_chunks:
-                    room.append(("wgt", self._chunk_blocks))
+                    weights = (("wgt", self._chunk_blocks),)
                 elif not self.wgt_words:
-                    room.append(("wgt", self._kept_words(blocks), self._wgt_base))
-                yield self._task(psum_tile, k, needs=needs, room=room, load_cycles=cycles)
-                if base is None:
-                    base = rings["ifmap"].place(words * self.c_blocks, keep=True)
-                if not loaded:
-                    self._load_piece(tile, base, rest0, rest)
+                    weights = (("wgt", self._kept_words(blocks), self._wgt_base),)
+                yield self._task(
+                    psum_tile,
+                    k,
+                    needs=self._input_part(tile) if rest else (),
+                    room=room + weights,
+                    load_cycles=self._load_cycles(tile, rest[1]) if rest else 0,
+                )
+                if rest:
+                    room, base = (), self._load_piece(tile, base, *rest)
                 if self._whole_chunks:
                     self._need_weights(k, blocks)
-                self._psum_tile(psum_tile, base, k, tile, () if loaded else early)
-                loaded = True
-        rings["ifmap"].release(base)
+                self._psum_tile(psum_tile, base, k, tile, early if rest else ())
+                rest = None
+        self.emitter.rings["ifmap"].release(base)
 
     def _pieces(self, tile) -> list[tuple[int, int]]:
         """First channel block and number of blocks of the loads of a tile.
@@ -165,8 +160,10 @@ class ConvLayer:
     @property
     def tile_words(self) -> int:
         """Words of the ifmap buffer that the largest tile takes."""
-        sizes = {self._geometry(tile).block_words for tile in self._tiles()}
-        return max(sizes) * self.c_blocks
+        return max(self._tile_words(tile) for tile in self._tiles())
+
+    def _tile_words(self, tile) -> int:
+        return self.c_blocks * self._geometry(tile).block_words
 
     def _task(self, psum_tile, k: int, *, needs, room, load_cycles=0) -> Task:
         _, _, rows, cols = psum_tile
@@ -239,8 +236,13 @@ class ConvLayer:
         self._load_piece(tile, base - block0 * words, block0, num_blocks)
         return base
 
-    def _load_piece(self, tile, base: int, block0: int, num_blocks: int) -> None:
-        """Load channel blocks of a tile whose first block lies at `base`."""
+    def _load_piece(self, tile, base: int | None, block0: int, num_blocks: int) -> int:
+        """Load channel blocks of a tile whose first block lies at `base`; return that.
+
+        None: the tile takes a place that is kept.
+        """
+        if base is None:
+            base = self.emitter.rings["ifmap"].place(self._tile_words(tile), keep=True)
         geometry = self._geometry(tile)
         load_tile(
             self.emitter,
@@ -252,6 +254,7 @@ class ConvLayer:
             **self._origin(tile),
             fill=self.spec.in_zp,
         )
+        return base
 
     def _load_weights(self, first_block: int, num_blocks: int, word: int) -> None:
         word_bytes = self.config.wgt_block_bytes
@@ -317,12 +320,11 @@ class ConvLayer:
         )
         for c0, c_end in zip(starts, [*starts[1:], self.c_blocks]):
             num_c = c_end - c0
+            tile_words = num_c * geometry.block_words
             if tiling.kind == "streamed":
-                tile_base = base = self._load_chunk_tile(tile, c0, num_c)
-                tile_words = num_c * geometry.block_words
+                base = self._load_chunk_tile(tile, c0, num_c)
             else:
-                tile_base = base = ifmap_base + c0 * geometry.block_words
-                tile_words = num_c * geometry.block_words
+                base = ifmap_base + c0 * geometry.block_words
             for r0, num_r, s0, num_s in parts:
                 if self._whole_chunks:
                     word = self.wgt_words[k] + c0 * self.taps
@@ -339,7 +341,7 @@ class ConvLayer:
                 self.emitter.add(
                     Opcode.CONV,
                     reads=[
-                        ("ifmap", tile_base, tile_base + tile_words),
+                        ("ifmap", base, base + tile_words),
                         ("wgt", word, word + num_c * num_r * num_s),
                     ],
                     writes=[psums] if last else [],
