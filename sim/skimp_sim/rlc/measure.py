@@ -8,12 +8,13 @@ import json
 import math
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 
 import click
 import numpy as np
 from rich.table import Table
 
-from skimp.rlc.format import FRAME, RUN_BITS, TABLE_ENTRY_BYTES
+from skimp.rlc.format import FRAME, RUN_BITS
 from skimp_compiler.graph import Graph, ModelError
 from skimp_compiler.program import TensorPlace, pack
 from skimp_compiler.tflite_reader import read_tflite
@@ -31,6 +32,7 @@ __all__ = [
     "Layer",
     "coded_frames",
     "measure_graph",
+    "measure_network",
     "measure_tensor",
     "planes",
 ]
@@ -53,10 +55,11 @@ class Layer:
     is_relu : bool
         Output of a ReLU or ReLU6.
     zeros, elements : int
-        Bytes equal to the zero point; all bytes, channels that fill up the last block included.
+        Values equal to the zero point; all values.
+    coded_bytes : Counter
+        "raw" and each of CODES: bytes of all tiles, with what fills up blocks and planes.
     dram_bytes : Counter
-        "raw", each of CODES, and "picked", the best of those that the hardware has: whole beats,
-        tables included.
+        The same, each tile in whole beats; and "picked", the best of those that the hardware has.
     """
 
     network: str
@@ -64,12 +67,22 @@ class Layer:
     is_relu: bool
     zeros: int
     elements: int
+    coded_bytes: Counter
     dram_bytes: Counter
 
+    @property
+    def growth(self) -> float:
+        """By how much the worst code of the hardware makes it longer; less than 0: shorter."""
+        return max(self.coded_bytes[code] for code in IN_HARDWARE[1:]) / self.coded_bytes["raw"] - 1
 
-def planes(values: np.ndarray, zero: int, channels: int) -> np.ndarray:
-    """Return an activation as it lies in DRAM [block, byte]: planes of words of some channels."""
+
+def planes(values: np.ndarray, zero: int, channels: int, beat_bytes: int) -> np.ndarray:
+    """Return an activation as it lies in DRAM [block, byte].
+
+    Planes of words of some channels, in whole beats.
+    """
     pixels = math.prod(values.shape[:-1])
+    per_beat = math.lcm(beat_bytes, channels) // channels
     place = TensorPlace(
         index=0,
         address=0,
@@ -77,7 +90,7 @@ def planes(values: np.ndarray, zero: int, channels: int) -> np.ndarray:
         width=pixels,
         channels=values.shape[-1],
         block=channels,
-        plane_words=pixels,
+        plane_words=-(-pixels // per_beat) * per_beat,
         shape=values.shape,
         zero_point=zero,
     )
@@ -113,15 +126,10 @@ def coded_frames(filled: np.ndarray, sizes: np.ndarray) -> dict[str, np.ndarray]
 
 def measure_tensor(
     values: np.ndarray, zero: int, *, channels: int, tile_bytes: int, beat_bytes: int
-) -> tuple[int, int, Counter]:
-    """Return zeros, bytes, and bytes in DRAM by code."""
-
-    def beats(sizes):
-        return int((-(-sizes // beat_bytes)).sum()) * beat_bytes
-
-    data = planes(values, zero, channels)
-    total = Counter()
-    num_tiles = 0
+) -> tuple[Counter, Counter]:
+    """Return coded bytes and bytes in DRAM by code, as in a Layer."""
+    data = planes(values, zero, channels, beat_bytes)
+    coded_bytes, dram_bytes = Counter(), Counter()
     for first in range(0, data.shape[1], tile_bytes):
         tiles = data[:, first : first + tile_bytes]
         blocks, size = tiles.shape
@@ -129,39 +137,44 @@ def measure_tensor(
         frames = np.full((blocks, per_tile * FRAME), zero, values.dtype)
         frames[:, :size] = tiles
         sizes = np.minimum(FRAME, size - FRAME * np.arange(per_tile))
-        coded = coded_frames(frames.reshape(-1, FRAME) != zero, np.tile(sizes, blocks))
-        for code, lengths in coded.items():
-            total[code] += beats(lengths.reshape(blocks, per_tile).sum(1))
-        total["raw"] += beats(np.full(blocks, size))
-        num_tiles += blocks
-    for code in CODES:
-        total[code] += beats(np.array(num_tiles * TABLE_ENTRY_BYTES))
-    total["picked"] = min(total[code] for code in IN_HARDWARE)
-    return int((data == zero).sum()), data.size, total
+        lengths = coded_frames(frames.reshape(-1, FRAME) != zero, np.tile(sizes, blocks))
+        of_tiles = {code: lengths[code].reshape(blocks, per_tile).sum(1) for code in CODES}
+        of_tiles["raw"] = np.full(blocks, size)
+        for code, coded in of_tiles.items():
+            coded_bytes[code] += int(coded.sum())
+            dram_bytes[code] += int((-(-coded // beat_bytes)).sum()) * beat_bytes
+    dram_bytes["picked"] = min(dram_bytes[code] for code in IN_HARDWARE)
+    return coded_bytes, dram_bytes
 
 
 def measure_graph(graph: Graph, inputs: list[np.ndarray], **geometry) -> list[Layer]:
     """Return what each int8 activation of a network takes; keywords as `measure_tensor`."""
-    values = run_graph(graph, inputs)
+    found = run_graph(graph, inputs)
     layers = []
     for op in graph.ops:
         tensor = graph.tensors[op.outputs[0]]
         if tensor.dtype != np.int8:
             continue
-        zeros, elements, dram_bytes = measure_tensor(
-            values[op.outputs[0]], tensor.zero_point, **geometry
-        )
+        values = found[op.outputs[0]]
+        coded_bytes, dram_bytes = measure_tensor(values, tensor.zero_point, **geometry)
         layers.append(
             Layer(
                 network=graph.name,
                 name=graph.op_name(op),
                 is_relu=op.attrs.get("activation") in ("relu", "relu6"),
-                zeros=zeros,
-                elements=elements,
+                zeros=int((values == tensor.zero_point).sum()),
+                elements=values.size,
+                coded_bytes=coded_bytes,
                 dram_bytes=dram_bytes,
             )
         )
     return layers
+
+
+def measure_network(path: Path, **geometry) -> list[Layer]:
+    """Return the layers of a .tflite file with its real input."""
+    graph = read_tflite(path)
+    return measure_graph(graph, load_input(graph, input_of(path)), **geometry)
 
 
 def _row(table: Table, name: str, layers: list[Layer]) -> None:
@@ -188,13 +201,8 @@ def main(channels, tile_bytes, beat_bytes, layers, json_path):
     files = real_networks()
     if not files:
         raise ModelError(f"{models_dir()}: no networks there; set SKIMP_MODELS")
-    found = []
-    for path in files:
-        graph = read_tflite(path)
-        inputs = load_input(graph, input_of(path))
-        found += measure_graph(
-            graph, inputs, channels=channels, tile_bytes=tile_bytes, beat_bytes=beat_bytes
-        )
+    geometry = {"channels": channels, "tile_bytes": tile_bytes, "beat_bytes": beat_bytes}
+    found = [layer for path in files for layer in measure_network(path, **geometry)]
     table = Table(title=f"bytes saved in DRAM: words of {channels}, beats of {beat_bytes} bytes")
     table.add_column("outputs of ReLU layers")
     for name in ("zeros", "raw bytes", *CODES, "picked"):
@@ -210,8 +218,8 @@ def main(channels, tile_bytes, beat_bytes, layers, json_path):
     _row(table, "all activations", found)
     wide_console().print(table)
     if json_path:
-        rows = [vars(layer) | {"dram_bytes": dict(layer.dram_bytes)} for layer in found]
-        write_text(json_path, json.dumps({"schema": 1, "layers": rows}, indent=1) + "\n")
+        answer = {"schema": 2, "layers": [vars(layer) for layer in found]}
+        write_text(json_path, json.dumps(answer, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The measurement counts what the codec writes; the layout is that of the hardware."""
 
+import json
 from collections import Counter
 
 import numpy as np
@@ -7,18 +8,19 @@ import pytest
 from click.testing import CliRunner
 
 from skimp.rlc.format import FRAME, RUN_BITS, Code
-from skimp_compiler.tflite_reader import read_tflite
-from skimp_sim.inputs import load_input
-from skimp_sim.real_networks import input_of
-from skimp_sim.rlc.codec import encode_tensor, encode_tile
+from skimp_sim.rlc.codec import encode_tile
 from skimp_sim.rlc.measure import (
+    CODES,
     RUN_WIDTHS,
+    Layer,
     coded_frames,
     main,
-    measure_graph,
+    measure_network,
     measure_tensor,
     planes,
 )
+
+GEOMETRY = dict(channels=16, tile_bytes=4096, beat_bytes=64)
 
 
 def test_frames_as_coded():
@@ -41,38 +43,61 @@ def test_frames_as_coded():
 def test_tensor_as_coded(shape):
     rng = np.random.default_rng(4)
     values = rng.integers(-3, 3, shape).astype(np.int8)
-    zeros, elements, found = measure_tensor(values, -2, channels=8, tile_bytes=96, beat_bytes=16)
-    blocks = planes(values, -2, 8)
-    assert elements == blocks.size
-    assert zeros == sum(row.tobytes().count(bytes([254])) for row in blocks)
-    wanted = Counter()
-    for row in blocks:
+    found = measure_tensor(values, -2, channels=8, tile_bytes=96, beat_bytes=16)
+    coded_bytes, dram_bytes = Counter(), Counter()
+    for row in planes(values, -2, 8, 16):
         for code, name in (
             (Code.RAW, "raw"), (Code.RUN_LENGTH, f"run{RUN_BITS}"), (Code.BITMAP, "bitmap"),
         ):  # fmt: skip
-            coded = encode_tensor(code, row.tobytes(), tile_bytes=96, beat_bytes=16, zero=254)
-            wanted[name] += sum(16 * coded.beats_of(n) for n in range(coded.num_tiles))
-    for name in wanted:
-        assert found[name] == wanted[name]
-    assert found["picked"] == min(wanted.values())
+            for first in range(0, len(row), 96):
+                size = len(encode_tile(code, row[first : first + 96].tobytes(), zero=254))
+                coded_bytes[name] += size
+                dram_bytes[name] += -(-size // 16) * 16
+    assert coded_bytes.items() <= found[0].items()
+    assert dram_bytes.items() <= found[1].items()
+    assert found[1]["picked"] == min(dram_bytes.values())
 
 
 def test_planes():
     """Words of 4 channels, pixel by pixel, block by block; what fills up the last is the zero."""
     values = np.arange(12, dtype=np.int8).reshape(1, 1, 2, 6)
-    assert planes(values, 99, 4).tolist() == [
-        [0, 1, 2, 3, 6, 7, 8, 9],
-        [4, 5, 99, 99, 10, 11, 99, 99],
+    for beat_bytes in (1, 4, 8):
+        assert planes(values, 99, 4, beat_bytes).tolist() == [
+            [0, 1, 2, 3, 6, 7, 8, 9],
+            [4, 5, 99, 99, 10, 11, 99, 99],
+        ]
+    assert planes(values, 99, 4, 16).tolist() == [
+        [0, 1, 2, 3, 6, 7, 8, 9, *[99] * 8],
+        [4, 5, 99, 99, 10, 11, 99, 99, *[99] * 8],
     ]
+
+
+@pytest.mark.parametrize(
+    "shape, growth",
+    [
+        ((1, 8, 8, 16), 1 / 64),
+        ((1, 7, 9, 16), (15 * 65 + 1 + 48 + 12) / 1024 - 1),  # its last word is zeros
+        ((1, 128), (1 + 8 + 16) / 64 - 1),
+    ],
+)
+def test_grows_by_a_64th_at_most(shape, growth):
+    """Not a single zero of its own; tiles are whole frames, for planes are whole beats."""
+    values = np.random.default_rng(5).integers(1, 128, shape).astype(np.int8)
+    coded_bytes, dram_bytes = measure_tensor(values, 0, **GEOMETRY)
+    layer = Layer(
+        network="none", name="filled", is_relu=True, zeros=0, elements=values.size,
+        coded_bytes=coded_bytes, dram_bytes=dram_bytes,
+    )  # fmt: skip
+    assert layer.growth == pytest.approx(growth)
+    assert dram_bytes["picked"] == dram_bytes["raw"]
 
 
 def test_real_networks(models):
     """The better code saves a quarter of ReLU outputs, runs alone an eighth; two bits are best."""
     total = Counter()
     for path in sorted(models.glob("*.tflite")):
-        graph = read_tflite(path)
-        inputs = load_input(graph, input_of(path))
-        for layer in measure_graph(graph, inputs, channels=16, tile_bytes=4096, beat_bytes=64):
+        for layer in measure_network(path, **GEOMETRY):
+            assert layer.growth <= 1 / 64
             if layer.is_relu:
                 total += layer.dram_bytes
     assert total["picked"] <= 0.75 * total["raw"]
@@ -85,7 +110,9 @@ def test_command(models, tmp_path):
     path = tmp_path / "rlc.json"
     result = CliRunner().invoke(main, ["--json", str(path), "--layers"])
     assert result.exit_code == 0, result.output
-    assert "all ReLU layers" in result.output and path.is_file()
+    assert "all ReLU layers" in result.output
+    layers = json.loads(path.read_text())["layers"]
+    assert all(set(layer["coded_bytes"]) == {"raw", *CODES} for layer in layers)
 
 
 @pytest.mark.parametrize(
