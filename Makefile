@@ -14,7 +14,7 @@ JOBS   ?= 2
 export PYTHONHASHSEED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help sim test test-long lint format verilog bench bench-depthwise reproduce synth-array clean tools
+.PHONY: help sim test test-long lint format verilog bench bench-depthwise bench-rlc reproduce synth-array clean tools
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -45,6 +45,9 @@ bench: $(STAMP) ## cycles and utilisation of every network, kept in docs/results
 
 bench-depthwise: $(STAMP) ## depthwise layers beside the array, after it, on it, kept in docs/results [CONFIG= MODEL=]
 	$(BIN)/python bench/depthwise.py $(if $(filter command,$(firstword $(origin CONFIG))),--config $(CONFIG)) $(if $(filter command,$(firstword $(origin MODEL))),$(MODEL))
+
+bench-rlc: $(STAMP) ## DRAM bytes that codes for zeros save, kept in docs/results
+	$(BIN)/python bench/rlc.py
 
 reproduce: $(STAMP) ## published results computed again, kept in docs/results and docs/reproductions.md [NAME=]
 	$(BIN)/python bench/reproduce.py $(NAME)
