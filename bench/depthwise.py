@@ -9,7 +9,6 @@ configuration.
 
 import argparse
 import json
-import math
 import os
 from collections import Counter
 from pathlib import Path
@@ -20,13 +19,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from skimp.config import Config
 from skimp.configs import load_config
-from skimp.isa import CHIP_BASE, COMMAND_BYTES, RECORD_BYTES, LoadTarget, Opcode
+from skimp.isa import COMMAND_BYTES
 from skimp_compiler.compiler import compile_graph
 from skimp_compiler.graph import Graph
-from skimp_compiler.program import DeviceStep, Program
-from skimp_sim.counting import commands_of, segment_beats
+from skimp_compiler.program import Program
 from skimp_sim.perf import run_perf
 from skimp_sim.run import load_model
+from skimp_sim.traffic import activations_read, crossing, transfers
 
 RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results"
 
@@ -37,13 +36,6 @@ WAYS = {"fused": {}, "unfused": {"fuse": False}, "array": {"depthwise": "array"}
 
 COUNTED = ("cycles", "array", "depthwise", "beside")
 """Counters that are kept: all clocks; the array works; only the depthwise unit does; both do."""
-
-_LINEAR = {
-    LoadTarget.WGT: "weights",
-    LoadTarget.DW_WGT: "weights",
-    LoadTarget.PARAM: "parameters",
-    LoadTarget.TABLE: "tables",
-}
 
 
 def roles(graph: Graph, program: Program) -> dict[int, str]:
@@ -56,8 +48,7 @@ def roles(graph: Graph, program: Program) -> dict[int, str]:
     depthwise = {layer.layer_id for layer in device if layer.op == "depthwise"}
     made, read, dw_read, dw_made = set(), set(), set(), set()
     for layer in device:
-        # A pad that comes with the loads is the first operator of its layer.
-        reads = set(graph.ops[layer.op_indices[0]].inputs)
+        reads = set(activations_read(graph, layer))
         read |= reads
         made.add(layer.output)
         if layer.layer_id in depthwise:
@@ -87,44 +78,22 @@ def traffic(graph: Graph, program: Program) -> dict[str, dict[str, int]]:
 
     Activations are found by the addresses of the commands that load and store them.
     """
-    config, role_at = program.config, roles(graph, program)
-    places = {p.address: p.size_bytes for p in program.tensors.values() if not p.on_chip}
+    role_at = roles(graph, program)
     found = {"read": Counter(), "written": Counter()}
-
-    def move(way, command, blocks):
-        if command.dram_addr >= CHIP_BASE or not blocks * command.seg_count * command.seg_words:
-            return
-        (address,) = [a for a, size in places.items() if a <= command.dram_addr < a + size]
-        found[way][role_at[address]] += segment_beats(config, command, blocks) * config.bus_bytes
-
-    for step in program.steps:
-        if not isinstance(step, DeviceStep):
-            continue
-        for command in commands_of(program, step):
-            found["read"]["commands"] += COMMAND_BYTES
-            if command.opcode is Opcode.LOAD_LINEAR:
-                kind = _LINEAR[LoadTarget(command.target)]
-                found["read"][kind] += command.num_beats * config.bus_bytes
-            elif command.opcode in (Opcode.LOAD_IFMAP, Opcode.LOAD_RESIDUAL):
-                move("read", command, command.dma_blocks)
-            elif command.opcode is Opcode.STORE:
-                move("written", command, command.num_blocks)
-            elif command.opcode is Opcode.LAYER:
-                found["written"]["records"] += RECORD_BYTES
+    for transfer in transfers(graph, program):
+        found["read"]["commands"] += COMMAND_BYTES
+        if transfer.kind:
+            kind = transfer.kind
+            if transfer.tensor is not None:
+                kind = role_at[program.tensors[transfer.tensor].address]
+            found["written" if transfer.is_write else "read"][kind] += transfer.size_bytes
     return {way: dict(sorted(kinds.items())) for way, kinds in found.items()}
 
 
 def once(graph: Graph, program: Program) -> dict[str, int]:
     """Return the bytes that DRAM moves at the least: each weight, input and output value once."""
-    needed = Counter()
-    for layer in program.layers:
-        if layer.unit in ("array", "depthwise") and layer.macs:
-            needed["weights"] += graph.tensors[graph.ops[layer.op_indices[-1]].inputs[1]].data.size
-    shapes = {place.address: place.shape for place in program.tensors.values()}
-    for address, role in roles(graph, program).items():
-        if role in ("input", "output"):
-            needed[role] += math.prod(shapes[address])
-    return dict(needed)
+    needed = crossing(graph, program)
+    return {kind: needed[kind] for kind in ("weights", "input", "output")}
 
 
 def measure(graph: Graph, config: Config, way: str) -> dict:

@@ -175,15 +175,13 @@ def _print_report(console: Console, report: Report) -> None:
         ("layer", "left"), ("unit", "left"), ("K x P x Q", "left"), ("MACs", "right"),
         ("clocks", "right"), ("util", "right"), ("read", "right"), ("write", "right"),
         ("drain", "right"), ("other", "right"), ("gated", "right"), ("DRAM kB", "right"),
-        ("golden", "center"), ("LiteRT", "center"),
+        ("bound", "right"), ("golden", "center"), ("LiteRT", "center"),
     ):  # fmt: skip
         table.add_column(name, justify=justify, no_wrap=True)
     for row in report.rows:
         layer, counters, counts = row.layer, row.counters, row.counts
         shape = layer.shape
-        moved = 0
-        if counts is not None:
-            moved = sum(counts.dram_read_bytes.values()) + sum(counts.dram_write_bytes.values())
+        traffic = row.traffic if counts is not None else None
         gated = counters.get("macs_gated", getattr(counts, "macs_gated", 0))
         table.add_row(
             layer.name,
@@ -197,14 +195,16 @@ def _print_report(console: Console, report: Report) -> None:
                 for cause in ("dram_read", "dram_write", "drain", "other")
             ),
             f"{gated / layer.macs:.2f}" if layer.macs and gated else "",
-            f"{moved / 1000:.1f}" if moved else "",
+            f"{traffic.moved_bytes / 1000:.1f}" if traffic else "",
+            f"{traffic.bound_bytes / 1000:.1f}" if traffic else "",
             _mark(row.golden),
             _mark(row.litert),
         )
     console.print(table)
     console.print(
         "read, write, drain, other: clocks in which nothing is computed, by cause; gated: share of "
-        "MACs with a zero; =: every value equal"
+        "MACs with a zero; DRAM kB: what its own commands move; bound: the least of the layer by "
+        "itself; =: every value equal"
     )
     if report.output:
         console.print("\nanswer:")
@@ -216,6 +216,12 @@ def _print_report(console: Console, report: Report) -> None:
             f"\n{report.macs:,} MACs in {report.cycles:,} clocks: utilisation "
             f"{report.utilisation:.3f}, {fps:.1f} runs/s at {report.config.clock_mhz} MHz; simulated "
             f"in {report.wall_seconds:.1f} s ({report.cycles / report.wall_seconds:,.0f} clocks/s)"
+        )
+    moved = report.dram_bytes
+    if moved:
+        console.print(
+            f"DRAM: {moved / 1e6:.3f} MB; weights, parameters, input and output once are "
+            f"{report.crossing_bytes / 1e6:.3f} MB (ratio {moved / report.crossing_bytes:.2f})"
         )
     for name, label in (("golden", "golden model"), ("litert", "LiteRT reference kernels")):
         if report.bit_exact[name] is not None:

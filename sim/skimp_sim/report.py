@@ -12,15 +12,20 @@ from skimp.config import Config
 from skimp_compiler.graph import Graph, ModelError
 from skimp_compiler.program import Layer, Program
 from skimp_sim.executor import RunResult
+from skimp_sim.traffic import KINDS, LayerTraffic, traffic_of
 
 __all__ = ["LayerRow", "Report", "check_writable", "top_answers", "write_text"]
 
 
 @dataclass(kw_only=True)
 class LayerRow:
-    """One layer: what it is, what it cost, whether it is exact."""
+    """One layer: what it is, what it cost, whether it is exact.
+
+    `traffic` is None for layers without commands.
+    """
 
     layer: Layer
+    traffic: LayerTraffic | None = None
     counters: dict[str, int] = field(default_factory=dict)
     counts: object = None
     golden: bool | None = None
@@ -30,6 +35,13 @@ class LayerRow:
     @property
     def cycles(self) -> int:
         return self.counters.get("cycles", 0)
+
+    @property
+    def dram_bytes(self) -> int:
+        """Bytes moved while the layer ran, for whichever layer."""
+        if self.counts is None:
+            return 0
+        return sum((*self.counts.dram_read_bytes.values(), *self.counts.dram_write_bytes.values()))
 
 
 @dataclass(kw_only=True)
@@ -46,6 +58,8 @@ class Report:
         Best answers: (class, score, name).
     bit_exact : dict
         "golden", "litert" -> bool or None (not checked).
+    crossing_bytes : int
+        What has to cross the pins of DRAM whatever the schedule (`skimp_sim.traffic`).
     wall_seconds : float
     """
 
@@ -55,6 +69,7 @@ class Report:
     rows: list[LayerRow]
     output: list
     bit_exact: dict
+    crossing_bytes: int
     wall_seconds: float
 
     @classmethod
@@ -78,6 +93,7 @@ class Report:
             Verdict by layer_id.
         labels : list of str or None
         """
+        traffic = traffic_of(graph, program)
         rows = []
         for layer in program.layers:
             number = layer.layer_id
@@ -85,6 +101,7 @@ class Report:
             rows.append(
                 LayerRow(
                     layer=layer,
+                    traffic=traffic.layers.get(number),
                     counters=result.counters.get(number, {}),
                     counts=result.counts.get(number),
                     golden=(golden or {}).get(number),
@@ -104,6 +121,7 @@ class Report:
             rows=rows,
             output=output,
             bit_exact=exact,
+            crossing_bytes=sum(traffic.crossing.values()),
             wall_seconds=wall_seconds,
         )
 
@@ -119,6 +137,10 @@ class Report:
     def utilisation(self) -> float:
         peak = self.config.macs_per_cycle
         return self.macs / (peak * self.cycles) if self.cycles else 0.0
+
+    @property
+    def dram_bytes(self) -> int:
+        return sum(row.dram_bytes for row in self.rows)
 
     @property
     def exact(self) -> bool:
@@ -148,10 +170,11 @@ class Report:
                 "limit_cycles": sum(layer["limit_cycles"] for layer in layers),
                 "utilisation": self.utilisation,
                 "fps": fps,
-                "dram_bytes": sum(
-                    sum(layer["dram_read_bytes"].values()) + sum(layer["dram_write_bytes"].values())
-                    for layer in layers
-                ),
+                "dram_bytes": self.dram_bytes,
+                "dram_lower_bound_bytes": self.crossing_bytes,
+                "layers_lower_bound_bytes": sum(x["dram_lower_bound_bytes"] for x in layers),
+                "compulsory_bytes": sum(x["compulsory_bytes"] for x in layers),
+                "chip_compulsory_bytes": sum(x["chip_compulsory_bytes"] for x in layers),
             },
             "host": {
                 "wall_seconds": self.wall_seconds,
@@ -179,10 +202,9 @@ def _layer_json(row: LayerRow, config: Config, names: dict[int, str]) -> dict:
 
     reads = counted("dram_read_bytes", ("ifmap", "wgt", "psum", "program"))
     writes = counted("dram_write_bytes", ("ofmap", "psum", "record"))
-    moved = sum(reads.values()) + sum(writes.values())
     on_chip = 0 if layer.unit == "host" else layer.macs
     peak = config.macs_per_cycle
-    limit = max(-(-on_chip // peak), -(-moved // config.bus_bytes))
+    limit = max(-(-on_chip // peak), -(-row.dram_bytes // config.bus_bytes))
     cycles = row.cycles
     return {
         "name": layer.name,
@@ -206,12 +228,24 @@ def _layer_json(row: LayerRow, config: Config, names: dict[int, str]) -> dict:
         },
         "dram_read_bytes": reads,
         "dram_write_bytes": writes,
+        **_traffic_json(row.traffic),
         "act_accesses": counted("act_accesses", ("read", "written")),
         "glb_accesses": counted("glb_accesses", ("ifmap", "wgt", "psum", "ofmap")),
         "spad_accesses": counted("spad_accesses", ("ifmap", "wgt", "psum")),
         "zero_fraction": row.zero_fraction,
         "bit_exact": {"golden": row.golden, "litert": row.litert},
         "reason": layer.reason,
+    }
+
+
+def _traffic_json(traffic: LayerTraffic | None) -> dict:
+    """What a layer's own commands move, whenever they do, and the least that it needs."""
+    found = traffic or LayerTraffic(layer=None)
+    return {
+        "moved_bytes": {kind: found.moved[kind] for kind in KINDS},
+        "compulsory_bytes": found.compulsory_bytes,
+        "dram_lower_bound_bytes": found.bound_bytes,
+        "chip_compulsory_bytes": found.chip_bytes,
     }
 
 

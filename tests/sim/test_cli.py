@@ -171,6 +171,13 @@ def test_run_functional_and_json(network, tmp_path):
     assert layer["unit"] == "array"
     assert layer["dram_write_bytes"]["ofmap"] == 6 * 6 * 8
     assert 0 <= layer["macs_gated"] <= layer["macs"]
+    assert layer["compulsory_bytes"] == 6 * 6 * (3 + 8) + 27 * 8
+    assert layer["dram_lower_bound_bytes"] >= layer["compulsory_bytes"]
+    # Parameters of eight channels, too.
+    least = layer["compulsory_bytes"] + 12 * 8
+    total = report["total"]
+    assert total["dram_lower_bound_bytes"] == least <= total["dram_bytes"]
+    assert f"DRAM: {total['dram_bytes'] / 1e6:.3f} MB" in result.output
     assert "<table>" in page.read_text()
 
 

@@ -5,6 +5,7 @@ from skimp_compiler.compiler import compile_graph
 from skimp_compiler.graph import Graph
 from skimp_sim.perf.model import run_perf
 from skimp_sim.report import LayerRow, Report
+from skimp_sim.traffic import traffic_of
 
 __all__ = ["perf_report"]
 
@@ -21,9 +22,11 @@ def perf_report(graph: Graph, config: Config, *, fuse: bool | None = None) -> Re
     """
     program = compile_graph(graph, config, fuse=fuse)
     result = run_perf(program)
+    traffic = traffic_of(graph, program)
     rows = [
         LayerRow(
             layer=layer,
+            traffic=traffic.layers.get(layer.layer_id),
             counters=result.counters.get(layer.layer_id, {}),
             counts=result.counts.get(layer.layer_id),
         )
@@ -36,5 +39,6 @@ def perf_report(graph: Graph, config: Config, *, fuse: bool | None = None) -> Re
         rows=rows,
         output=[],
         bit_exact={"golden": None, "litert": None},
+        crossing_bytes=sum(traffic.crossing.values()),
         wall_seconds=result.wall_seconds,
     )

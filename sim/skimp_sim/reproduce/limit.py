@@ -18,7 +18,7 @@ from math import sqrt
 
 from skimp_sim.reproduce.layers import ConvLayer
 
-__all__ = ["compulsory_words", "limit_words"]
+__all__ = ["block_words", "compulsory_words", "limit_words"]
 
 
 def compulsory_words(layer: ConvLayer, *, batch: int) -> int:
@@ -28,11 +28,35 @@ def compulsory_words(layer: ConvLayer, *, batch: int) -> int:
 
 def limit_words(layer: ConvLayer, *, batch: int, buffer_words: int) -> float:
     """Words that have to move with so many on the chip, without compression."""
-    reuse = max(layer.taps / layer.stride**2, 1)
-    pixels = batch * layer.rows * layer.columns
-    # The best block, made longer where there are too few channels, then cut to the layer.
-    block_pixels = min(pixels, max(sqrt(reuse * buffer_words), buffer_words / layer.group_out))
-    block_channels = min(layer.group_out, buffer_words / block_pixels)
-    reads_per_mac = 1 / (reuse * block_channels) + 1 / block_pixels
-    words = batch * (layer.macs * reads_per_mac + layer.ofmap_words)
+    words = block_words(
+        macs=batch * layer.macs,
+        pixels=batch * layer.rows * layer.columns,
+        channels=layer.group_out,
+        ofmap_words=batch * layer.ofmap_words,
+        reuse=layer.taps / layer.stride**2,
+        buffer_words=buffer_words,
+    )
     return max(words, compulsory_words(layer, batch=batch))
+
+
+def block_words(
+    *, macs: int, pixels: int, channels: int, ofmap_words: int, reuse: float, buffer_words: int
+) -> float:
+    """Words of the best blocks, for a convolution given by its numbers.
+
+    Parameters
+    ----------
+    macs : int
+        Of the whole batch, as everything here.
+    pixels, channels : int
+        Outputs of a group; a block is not larger.
+    ofmap_words : int
+    reuse : float
+        R: taps of the kernel by pixels that it moves on.
+    buffer_words : int
+    """
+    reuse = max(reuse, 1)
+    # The best block, made longer where there are too few channels, then cut to the layer.
+    block_pixels = min(pixels, max(sqrt(reuse * buffer_words), buffer_words / channels))
+    block_channels = min(channels, buffer_words / block_pixels)
+    return macs * (1 / (reuse * block_channels) + 1 / block_pixels) + ofmap_words
