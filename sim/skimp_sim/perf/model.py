@@ -14,6 +14,7 @@ from skimp_compiler.program import DeviceStep, Program
 from skimp_sim.counting import LayerCounts, commands_of, count_layers
 from skimp_sim.dram.ddr4 import Ddr4
 from skimp_sim.dram.params import Ddr4Params
+from skimp_sim.dram.replay import Request
 from skimp_sim.perf.accounts import Intervals, counts_before
 from skimp_sim.perf.array import Array
 from skimp_sim.perf.depthwise import Depthwise
@@ -51,12 +52,15 @@ class PerfResult:
         LayerCounts by layer_id, as the functional model has them (macs_gated left out).
     dram : dict
         Counters of the DDR4 model.
+    requests : list of Request
+        Its bursts in the order in which it got them.
     wall_seconds : float
     """
 
     counters: dict[int, dict[str, int]] = field(default_factory=dict)
     counts: dict[int, LayerCounts] = field(default_factory=dict)
     dram: dict[str, int] = field(default_factory=dict)
+    requests: list[Request] = field(default_factory=list)
     wall_seconds: float = 0.0
 
     @cached_property
@@ -89,6 +93,8 @@ def run_perf(program: Program, *, ddr4: Ddr4Params | None = None) -> PerfResult:
         machine = _Machine(program, step, commands, ddr, clock, machine)
         clock += machine.run() + BETWEEN_CLOCKS
         result.counters.update(machine.counters(step))
+        result.requests += machine.memory.requests
+    ddr.drain()  # the last writes
     result.dram = ddr.counters.as_dict()
     result.wall_seconds = time.perf_counter() - begin
     return result

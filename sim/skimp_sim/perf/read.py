@@ -5,6 +5,7 @@ from collections import deque
 from skimp.config import Config
 from skimp.dma.axi import BOUNDARY_BYTES
 from skimp_sim.dram.ddr4 import Ddr4
+from skimp_sim.dram.replay import Request
 from skimp_sim.perf.kernel import NEVER, Unit
 
 __all__ = ["Memory", "Reader", "next_burst"]
@@ -31,18 +32,25 @@ class Memory(Unit):
     ddr : Ddr4
     start : int
         Clock of the memory in clock 0 of the program.
+
+    Attributes
+    ----------
+    requests : list of Request
+        Bursts in the order in which they were handed over, in clocks of the memory.
     """
 
     def __init__(self, ddr: Ddr4, start: int):
         self._ddr = ddr
         self._start = start
         self.reader = None
+        self.requests: list[Request] = []
 
     def has_room(self, t: int, is_write: bool) -> bool:
         return self._ddr.can_submit(t + self._start, is_write)
 
     def submit(self, t: int, is_write: bool, addr: int, beats: int):
         """Hand over a burst; there must be room."""
+        self.requests.append(Request(t + self._start, is_write, addr, beats))
         burst = self._ddr.submit(t + self._start, is_write, addr, beats)
         self._plan()
         return burst
