@@ -14,7 +14,7 @@ JOBS   ?= 2
 export PYTHONHASHSEED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help sim test test-long lint format verilog bench bench-depthwise bench-rlc reproduce synth-array clean tools
+.PHONY: help sim test test-long lint format verilog bench bench-depthwise bench-rlc bench-traffic reproduce synth-array clean tools
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -48,6 +48,9 @@ bench-depthwise: $(STAMP) ## depthwise layers beside the array, after it, on it,
 
 bench-rlc: $(STAMP) ## DRAM bytes that codes for zeros save, kept in docs/results
 	$(BIN)/python bench/rlc.py
+
+bench-traffic: $(STAMP) ## DRAM bytes beside the least, open rows, kept in docs/results [CONFIG= MODEL=]
+	$(BIN)/python bench/traffic.py $(if $(filter command,$(firstword $(origin CONFIG))),--config $(CONFIG)) $(if $(filter command,$(firstword $(origin MODEL))),$(MODEL))
 
 reproduce: $(STAMP) ## published results computed again, kept in docs/results and docs/reproductions.md [NAME=]
 	$(BIN)/python bench/reproduce.py $(NAME)
