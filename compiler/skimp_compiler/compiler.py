@@ -8,6 +8,7 @@ from pathlib import Path
 
 from skimp.config import Config
 from skimp.isa import COMMAND_BYTES, Opcode, disassemble, parse
+from skimp_compiler.coding import code_maps
 from skimp_compiler.emitter import ACTIVATION_BASE
 from skimp_compiler.graph import Graph, ModelError
 from skimp_compiler.lower import Lowering
@@ -20,7 +21,13 @@ _LIMIT = 1 << 30
 
 
 def compile_graph(
-    graph: Graph, config: Config, *, fuse: bool | None = None, depthwise: str = "unit"
+    graph: Graph,
+    config: Config,
+    *,
+    fuse: bool | None = None,
+    depthwise: str = "unit",
+    compress: str = "off",
+    activations: dict | None = None,
 ) -> Program:
     """Return the program of a network for a configuration.
 
@@ -35,6 +42,11 @@ def compile_graph(
         takes fewer clocks, as the emitter's model of the units estimates.
     depthwise : str
         "unit"; "array": depthwise convolutions as convolutions with zeros between, layer by layer.
+    compress : str
+        Codes for activations that go through DRAM, one of COMPRESS: "off", "run-length", "bitmap",
+        or "auto", for each the one that saves most by `activations`.
+    activations : dict or None
+        Values of activations by tensor number, of a run on inputs like those to come.
 
     Raises
     ------
@@ -56,6 +68,7 @@ def compile_graph(
             f"estimated {beside:,.0f} clocks side by side, {alone:,.0f} one after another"
         )
 
+    unit_beats = code_maps(lowering, graph, config, compress=compress, activations=activations)
     constants = lowering.constants
     device = [segment for segment in lowering.segments if not isinstance(segment, Layer)]
     sizes = [emitter.size_bytes for emitter, _ in device]
@@ -96,6 +109,7 @@ def compile_graph(
         records_addr=lowering.records + shift,
         fusion=fusion,
         memory_map=sorted(regions),
+        unit_beats={address + shift: beats for address, beats in unit_beats.items()},
     )
 
 

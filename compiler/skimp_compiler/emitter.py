@@ -175,6 +175,11 @@ class Emitter:
     def __len__(self) -> int:
         return len(self._commands)
 
+    @property
+    def commands(self) -> list[Command]:
+        """Commands so far, in the order in which they were added."""
+        return self._commands
+
     def add(
         self, opcode: Opcode, *, reads=(), writes=(), loads=None, stores=None, after=(), **fields
     ):

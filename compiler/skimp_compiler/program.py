@@ -9,8 +9,19 @@ import numpy as np
 
 from skimp.config import Config
 from skimp.isa import CHIP_BASE
+from skimp.rlc.format import Code
 
-__all__ = ["DeviceStep", "Fold", "HostStep", "Layer", "Program", "TensorPlace", "pack", "unpack"]
+__all__ = [
+    "Coding",
+    "DeviceStep",
+    "Fold",
+    "HostStep",
+    "Layer",
+    "Program",
+    "TensorPlace",
+    "pack",
+    "unpack",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +54,27 @@ class Fold:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Coding:
+    """How an activation lies coded in DRAM (docs/rlc.md): unit by unit, plane by plane.
+
+    Parameters
+    ----------
+    code : Code
+    unit_words : int
+        Words of a unit; a plane is whole units.
+    pitch_bytes : int
+        From one unit to the next: the most that one can take.
+    table_base : int
+        Entry of the first unit in the tile table.
+    """
+
+    code: Code
+    unit_words: int
+    pitch_bytes: int
+    table_base: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class TensorPlace:
     """Where an activation lies: channel blocks of `in_channels` bytes a pixel.
 
@@ -70,6 +102,8 @@ class TensorPlace:
     fold : Fold or None
         Set where the host lays kernel columns side by side; height, width and channels are those
         of the result.
+    coding : Coding or None
+        Set where it lies coded: unit n is at address + n * pitch_bytes.
     """
 
     index: int
@@ -83,13 +117,22 @@ class TensorPlace:
     zero_point: int
     perm: tuple[int, ...] = (0, 1, 2, 3)
     fold: "Fold | None" = None
+    coding: Coding | None = None
 
     @property
     def num_blocks(self) -> int:
         return -(-self.channels // self.block)
 
     @property
+    def num_units(self) -> int:
+        """Units of a coded activation."""
+        return self.height * self.width // self.coding.unit_words * self.num_blocks
+
+    @property
     def size_bytes(self) -> int:
+        """Bytes in DRAM or in the activation store, with the gaps between units."""
+        if self.coding is not None:
+            return self.num_units * self.coding.pitch_bytes
         return self.num_blocks * self.plane_words * self.block
 
     @property
@@ -211,6 +254,8 @@ class Program:
     fusion : str
         What was decided about depthwise layers side by side with their neighbours, and why; empty
         where there was nothing to decide.
+    unit_beats : dict
+        Beats that each unit of coded activations is expected to take, by its address.
     """
 
     config: Config
@@ -222,3 +267,4 @@ class Program:
     records_addr: int
     memory_map: list[tuple[int, int, str]] = field(default_factory=list)
     fusion: str = ""
+    unit_beats: dict[int, int] = field(default_factory=dict)

@@ -8,6 +8,9 @@ import json
 import zlib
 from dataclasses import dataclass
 
+from skimp.isa import MAX_TABLE_UNITS
+from skimp.rlc.format import CODEC_BYTES
+
 __all__ = ["CHAIN", "DW_LAG_TAPS", "DW_SUM_BITS", "Config", "ConfigError"]
 
 CHAIN = 8
@@ -18,6 +21,8 @@ DW_SUM_BITS = 28
 
 DW_LAG_TAPS = 32
 """Taps by which the lower row of the depthwise unit lags at most: the weights kept for it."""
+
+_MAY_BE_0 = ("act_depth", "act_words", "drain_slices", "tile_table_depth")
 
 
 class ConfigError(ValueError):
@@ -76,6 +81,9 @@ class Config:
         many as bus_words. Loads and stores on the chip move a beat a clock.
     act_depth : int
         Beats of the on-chip activation store; 0: there is none.
+    tile_table_depth : int
+        Units of coded activations in DRAM that the tile table can hold (docs/rlc.md); 0: encoder
+        and decoder are left out.
     queue_depth : int
         Commands waiting per unit.
     burst_beats : int
@@ -111,6 +119,7 @@ class Config:
     wgt_slices: int = 1
     act_words: int = 0
     act_depth: int = 0
+    tile_table_depth: int = 0
     dw_ifmap_depth: int = 512
     dw_psum_depth: int = 16
     dw_psum_slots: int = 2
@@ -137,7 +146,7 @@ class Config:
                 need(
                     isinstance(value, int) and not isinstance(value, bool), field.name, "an integer"
                 )
-                lowest = 0 if field.name in ("act_depth", "act_words", "drain_slices") else 1
+                lowest = 0 if field.name in _MAY_BE_0 else 1
                 need(value >= lowest, field.name, "positive")
         need(1 <= self.pixels <= 16, "pixels", "1 to 16")
         need(self.in_channels in (8, 16), "in_channels", "8 or 16")
@@ -196,6 +205,12 @@ class Config:
             f"0, or {least} to {2 * self.requant_lanes}",
         )
         need(self.act_depth <= 1 << 20, "act_depth", "at most 1048576")
+        need(
+            self.tile_table_depth == 0
+            or (self.tile_table_depth <= MAX_TABLE_UNITS and self.bus_bytes >= CODEC_BYTES),
+            "tile_table_depth",
+            f"0 or, with a bus of at least {CODEC_BYTES} bytes, up to {MAX_TABLE_UNITS}",
+        )
         need(self.dw_wgt_depth >= 64, "dw_wgt_depth", "at least 64")
         need(2 <= self.queue_depth <= 64, "queue_depth", "2 to 64")
         need(

@@ -23,6 +23,8 @@ __all__ = [
     "MASK_BITS",
     "MAX_COUNT",
     "MAX_SHIFT",
+    "MAX_TABLE_UNITS",
+    "MAX_UNIT_BEATS",
     "MIN_SHIFT",
     "RECORD_BYTES",
     "TABLE_ENTRIES",
@@ -51,6 +53,12 @@ CHIP_BASE = 1 << 31
 
 RECORD_BYTES = 64
 """What LAYER writes: layer_id, then the counters in the order of the register table, 32 bits each."""
+
+MAX_TABLE_UNITS = 4096
+"""Most entries of the tile table: beats of each unit of coded activations."""
+
+MAX_UNIT_BEATS = 511
+"""Beats of DRAM that an entry can say."""
 
 TABLE_ENTRIES = 256
 """Entries of each of the tables T1 and T2 of a second stage, by the byte value: 32 bits each."""
@@ -177,6 +185,7 @@ class Error(enum.IntEnum):
     BUS_READ = 3
     BUS_WRITE = 4
     WATCHDOG = 5
+    DAMAGED = 6
 
 
 ERROR_HELP = {
@@ -185,6 +194,7 @@ ERROR_HELP = {
     Error.BUS_READ: "AXI read error: an address outside the memory that the driver gave",
     Error.BUS_WRITE: "AXI write error: an address outside the memory that the driver gave",
     Error.WATCHDOG: "no progress for watchdog_cycles: a semaphore is never posted or the bus hangs",
+    Error.DAMAGED: "coded activations in DRAM are damaged: who else writes there?",
 }
 
 
@@ -257,6 +267,13 @@ _SEGMENT_FIELDS = (
     Field("seg_words", 14, 0, 24, "words of a segment"),
     Field("seg_count", 15, 0, 16, "segments of a dma block"),
     Field("dma_blocks", 15, 16, 16, "dma blocks"),
+    Field("code", 8, 26, 2, "Code; but for RAW, segments are cut out of coded units"),
+    Field("table_base", 9, 20, 12, "coded: entry of the first unit in the tile table"),
+    Field("table_step", 10, 20, 12, "coded: entries from one segment to the next"),
+    Field("table_block_step", 11, 20, 12, "coded: entries from one dma block to the next"),
+    Field("skip", 12, 20, 12, "coded: words of the first unit in front of a segment"),
+    Field("unit_words", 13, 20, 12, "coded: words of a unit"),
+    Field("zero", 14, 24, 8, "coded: the zero point", signed=True),
 )
 
 COMMANDS = {
@@ -419,6 +436,11 @@ COMMANDS = {
                 Field("block_stride", 5, 0, 32, "bytes from one block to the next"),
                 Field("ofmap_base", 6, 0, 16, "first pixel on the ofmap side"),
                 Field("num_blocks", 6, 16, 8, "channel blocks, from block 0 of the pixel"),
+                Field("code", 6, 24, 2, "Code; but for RAW, segments are units"),
+                Field("table_base", 7, 0, 12, "coded: entry of the first unit in the tile table"),
+                Field("table_step", 7, 12, 12, "coded: entries from one segment to the next"),
+                Field("zero", 7, 24, 8, "coded: the zero point", signed=True),
+                Field("table_block_step", 8, 0, 12, "coded: entries from one block to the next"),
             ),
         ),
     )

@@ -15,9 +15,10 @@ from skimp.dma.linear import LinearUnit
 from skimp.dma.load import LoadUnit
 from skimp.dma.store import StoreUnit
 from skimp.dw.unit import DepthwiseUnit
-from skimp.isa import RECORD_BYTES, Error, LoadTarget, Unit
+from skimp.isa import MAX_UNIT_BEATS, RECORD_BYTES, Error, LoadTarget, Unit
 from skimp.mem.act_store import ActStore
 from skimp.mem.pixel_ram import PixelRam
+from skimp.mem.ram import Ram1R1W
 from skimp.post.drain import DrainUnit
 from skimp.regs import COUNTERS
 
@@ -137,6 +138,18 @@ class Core(wiring.Component):
                 act.w_addr.eq(store.act_w_addr),
                 act.w_data.eq(store.act_w_data),
             ]
+        if cfg.tile_table_depth:
+            m.submodules.tile_table = table = Ram1R1W(
+                width=MAX_UNIT_BEATS.bit_length(), depth=cfg.tile_table_depth, ram_style="block"
+            )
+            m.d.comb += [
+                table.r_en.eq(load.table_r_en),
+                table.r_addr.eq(load.table_r_addr),
+                load.table_r_data.eq(table.r_data),
+                table.w_en.eq(store.table_w_en),
+                table.w_addr.eq(store.table_w_addr),
+                table.w_data.eq(store.table_w_data),
+            ]
         wiring.connect(m, store.segments, writer.segments)
         wiring.connect(m, store.beats, writer.beats)
         for name, member in self.axi.signature.members.items():
@@ -150,6 +163,7 @@ class Core(wiring.Component):
             seq.bus_read_addr.eq(reader.error_addr),
             seq.bus_write_error.eq(writer.error),
             seq.bus_write_addr.eq(writer.error_addr),
+            seq.damaged.eq(load.damaged),
             seq.progress.eq(reader.inc_beats | writer.inc_beats),
             self.bus_quiet.eq(reader.quiet & writer.quiet),
             store.writer_sent.eq(writer.sent),

@@ -7,6 +7,7 @@ import numpy as np
 
 from skimp.config import Config
 from skimp.isa import CHIP_BASE, COMMAND_BYTES, RECORD_BYTES, LoadTarget, Opcode, parse
+from skimp.rlc.format import unit_pitch_bytes
 from skimp_compiler.program import DeviceStep, Program
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "count_layers",
     "segment_beats",
     "segment_starts",
+    "unit_starts",
 ]
 
 
@@ -72,7 +74,7 @@ def commands_of(program: Program, step: DeviceStep) -> list[Command]:
     return commands
 
 
-def count_layers(config: Config, commands) -> dict[int, LayerCounts]:
+def count_layers(config: Config, commands, unit_beats=None) -> dict[int, LayerCounts]:
     """Return what each layer accesses, by layer_id (all but macs_gated).
 
     Parameters
@@ -80,10 +82,12 @@ def count_layers(config: Config, commands) -> dict[int, LayerCounts]:
     config : Config
     commands : iterable of Command
         Of all device steps: what is behind the last layer of one counts for the next.
+    unit_beats : dict or None
+        Beats of each unit of coded activations, by its address.
     """
     layers, counts = {}, LayerCounts()
     for command in commands:
-        count_command(config, counts, command.opcode, command)
+        count_command(config, counts, command.opcode, command, unit_beats)
         if command.opcode is Opcode.LAYER:
             layers[command.layer_id] = counts
             counts = LayerCounts()
@@ -107,7 +111,25 @@ def segment_starts(f, blocks: int) -> np.ndarray:
     )
 
 
-def segment_beats(config: Config, f, blocks: int) -> int:
+def unit_starts(config: Config, f, blocks: int) -> np.ndarray:
+    """Return the addresses of the coded units that a transfer touches, segment by segment.
+
+    Parameters
+    ----------
+    config : Config
+    f : object
+        Fields of a load or a store with a code.
+    blocks : int
+        Its channel blocks.
+    """
+    starts = segment_starts(f, blocks).reshape(-1, 1)
+    if not hasattr(f, "unit_words"):
+        return starts
+    pitch = unit_pitch_bytes(f.unit_words * config.word_bytes, config.bus_bytes)
+    return starts + np.arange(-(-(f.skip + f.seg_words) // f.unit_words)) * pitch
+
+
+def segment_beats(config: Config, f, blocks: int, unit_beats=None) -> int:
     """Return the beats of all segments of a transfer: a beat that is touched counts whole.
 
     Parameters
@@ -117,13 +139,17 @@ def segment_beats(config: Config, f, blocks: int) -> int:
         Fields of the command.
     blocks : int
         Its channel blocks.
+    unit_beats : dict or None
+        Beats of each unit of coded activations, by its address.
     """
+    if f.code:
+        return sum(unit_beats[address] for address in unit_starts(config, f, blocks).flat)
     words = config.chip_words if f.dram_addr >= CHIP_BASE else config.bus_words
     skip = segment_starts(f, blocks) % (words * config.word_bytes) // config.word_bytes
     return int((-(-(skip + f.seg_words) // words)).sum())
 
 
-def count_command(config: Config, counts: LayerCounts, opcode: Opcode, f) -> None:
+def count_command(config: Config, counts: LayerCounts, opcode: Opcode, f, unit_beats=None) -> None:
     """Add what a command does to the counts (all but macs_gated).
 
     Parameters
@@ -133,48 +159,50 @@ def count_command(config: Config, counts: LayerCounts, opcode: Opcode, f) -> Non
     opcode : Opcode
     f : object
         Fields of the command as attributes.
+    unit_beats : dict or None
+        Beats of each unit of coded activations, by its address.
     """
     counts.dram_read_bytes["program"] += COMMAND_BYTES
     counts.commands[opcode.name] += 1
     count = _COUNT.get(opcode)
     if count is not None:
-        count(config, counts, f)
+        count(config, counts, f, unit_beats)
 
 
-def _layer(config: Config, counts: LayerCounts, f) -> None:
+def _layer(config: Config, counts: LayerCounts, f, unit_beats) -> None:
     counts.dram_write_bytes["record"] += RECORD_BYTES
 
 
-def _load(config: Config, counts: LayerCounts, f) -> None:
+def _load(config: Config, counts: LayerCounts, f, unit_beats) -> None:
     """Beats that a load reads."""
-    beats = segment_beats(config, f, f.dma_blocks)
+    beats = segment_beats(config, f, f.dma_blocks, unit_beats)
     if f.dram_addr >= CHIP_BASE:
         counts.act_accesses["read"] += beats
     else:
         counts.dram_read_bytes["ifmap"] += beats * config.bus_bytes
 
 
-def _load_ifmap(config: Config, counts: LayerCounts, f) -> None:
+def _load_ifmap(config: Config, counts: LayerCounts, f, unit_beats) -> None:
     rows = f.pad_top + f.num_rows + f.pad_bottom
     cols = f.pad_left + f.num_cols + f.pad_right
     if f.dma_blocks * f.seg_count * f.seg_words:
-        _load(config, counts, f)
+        _load(config, counts, f, unit_beats)
     counts.glb_accesses["ifmap"] += f.num_blocks * rows * (-(-cols // 2) if f.halve else cols)
 
 
-def _load_residual(config: Config, counts: LayerCounts, f) -> None:
-    _load(config, counts, f)
+def _load_residual(config: Config, counts: LayerCounts, f, unit_beats) -> None:
+    _load(config, counts, f, unit_beats)
     counts.glb_accesses["ofmap"] += f.num_pixels * f.dma_blocks
 
 
-def _load_linear(config: Config, counts: LayerCounts, f) -> None:
+def _load_linear(config: Config, counts: LayerCounts, f, unit_beats) -> None:
     size = f.num_beats * config.bus_bytes
     counts.dram_read_bytes["wgt"] += size
     if f.target in (LoadTarget.WGT, LoadTarget.DW_WGT):
         counts.spad_accesses["wgt"] += size
 
 
-def _conv(config: Config, counts: LayerCounts, f) -> None:
+def _conv(config: Config, counts: LayerCounts, f, unit_beats) -> None:
     blocks = f.num_c * f.num_r * f.num_s
     counts.glb_accesses["ifmap"] += blocks * f.num_pixels
     counts.spad_accesses["wgt"] += blocks * config.wgt_block_bytes
@@ -183,7 +211,7 @@ def _conv(config: Config, counts: LayerCounts, f) -> None:
     counts.spad_accesses["psum"] += updates + reads
 
 
-def _depthwise(config: Config, counts: LayerCounts, f) -> None:
+def _depthwise(config: Config, counts: LayerCounts, f, unit_beats) -> None:
     # Two rows take the same words.
     counts.glb_accesses["ifmap"] += f.num_r * f.num_s * f.num_pixels * config.ofmap_blocks
     if not (f.max_mode or f.unit_wgt):
@@ -192,14 +220,14 @@ def _depthwise(config: Config, counts: LayerCounts, f) -> None:
     counts.spad_accesses["psum"] += (f.num_pixels + f.num_pixels2) * config.out_channels
 
 
-def _drain(config: Config, counts: LayerCounts, f) -> None:
+def _drain(config: Config, counts: LayerCounts, f, unit_beats) -> None:
     words = f.num_pixels * config.ofmap_blocks
     counts.spad_accesses["psum"] += f.num_pixels * config.out_channels
     counts.glb_accesses["ofmap"] += 2 * words if f.add and f.residual else words
 
 
-def _store(config: Config, counts: LayerCounts, f) -> None:
-    beats = segment_beats(config, f, f.num_blocks)
+def _store(config: Config, counts: LayerCounts, f, unit_beats) -> None:
+    beats = segment_beats(config, f, f.num_blocks, unit_beats)
     if f.dram_addr >= CHIP_BASE:
         counts.act_accesses["written"] += beats
     else:

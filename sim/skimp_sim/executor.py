@@ -1,6 +1,6 @@
 """Runs a compiled network: device steps on an engine, host steps in the golden model's code."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from skimp_compiler.graph import Graph
 from skimp_compiler.program import DeviceStep, Program, pack, unpack
 from skimp_sim.functional import FunctionalModel, LayerCounts
 from skimp_sim.golden.network import run_op
+from skimp_sim.rlc.units import plain_bytes
 
 __all__ = ["RunResult", "check", "run_program"]
 
@@ -25,9 +26,12 @@ class RunResult:
         LayerCounts by layer_id; macs_gated from the functional engine alone.
     counters : dict
         Hardware counters by layer_id (RTL engine).
+    unit_beats : dict
+        Beats that each unit of coded activations took, by its address (functional engine).
     """
 
     values: dict[int, np.ndarray]
+    unit_beats: dict[int, int] = field(default_factory=dict)
     counts: dict[int, LayerCounts] = field(default_factory=dict)
     counters: dict[int, dict[str, int]] = field(default_factory=dict)
 
@@ -46,6 +50,7 @@ class FunctionalEngine:
         self.chip = self._model.chip
         self.counts = self._model.layers
         self.counters: dict[int, dict[str, int]] = {}
+        self.unit_beats = self._model.unit_beats
 
     def run(self, step: DeviceStep, on_layer) -> None:
         self._model.run(step.address, on_layer)
@@ -91,7 +96,11 @@ def run_program(
         if place is not None and index not in values:
             memory = engine.chip if place.on_chip else dram
             start = place.address % CHIP_BASE
-            values[index] = unpack(place, memory[start : start + place.size_bytes].tobytes())
+            if place.coding is None:
+                data = memory[start : start + place.size_bytes].tobytes()
+            else:
+                data = plain_bytes(place, memory)
+            values[index] = unpack(replace(place, coding=None), data)
         return values[index]
 
     def layer_done(layer_id):
@@ -123,7 +132,12 @@ def run_program(
                 _materialise(graph, program, index, fetch, values)
     finally:
         engine.close()
-    return RunResult(values=values, counts=dict(engine.counts), counters=dict(engine.counters))
+    return RunResult(
+        values=values,
+        counts=dict(engine.counts),
+        counters=dict(engine.counters),
+        unit_beats=dict(engine.unit_beats),
+    )
 
 
 def _materialise(graph: Graph, program: Program, index: int, fetch, values) -> None:

@@ -21,9 +21,12 @@ from skimp.isa import (
     Semaphore,
     parse,
 )
-from skimp_sim.counting import LayerCounts, count_command, segment_starts
+from skimp.rlc.format import Code
+from skimp_sim.counting import LayerCounts, count_command, segment_starts, unit_starts
 from skimp_sim.golden.arithmetic import multiply_double, multiply_single, wrap_int32
 from skimp_sim.hazards import HazardCheck
+from skimp_sim.rlc.codec import StreamError
+from skimp_sim.rlc.units import decode_unit, encode_unit
 
 __all__ = ["FunctionalError", "FunctionalModel", "LayerCounts"]
 
@@ -60,6 +63,8 @@ class FunctionalModel:
         self.ofmap = np.zeros((config.ofmap_depth, co), np.int8)
         self.residual = np.zeros((config.ofmap_depth, co), np.int8)
         self.chip = np.zeros(config.act_bytes, np.uint8)
+        self.tile_table = np.zeros(config.tile_table_depth, np.int32)
+        self.unit_beats: dict[int, int] = {}  # by a unit's address
         self.layers: dict[int, LayerCounts] = {}
         self._counts = LayerCounts()
         self._semaphores: Counter = Counter()
@@ -87,12 +92,10 @@ class FunctionalModel:
             self._where = f"{opcode.name} at {address:#x}"
             self._take(fields["wait"])
             if opcode not in (Opcode.END, Opcode.CHECK, Opcode.LAYER):
-                problem = self._hazards.begin(opcode, fields["wait"], fields["post"])
-                if problem:
-                    self._fail(problem)
+                self._ordered(self._hazards.begin(opcode, fields["wait"], fields["post"]))
                 getattr(self, f"_{opcode.name.lower()}")(_Fields(fields))
                 self._hazards.end()
-            count_command(self.config, self._counts, opcode, _Fields(fields))
+            count_command(self.config, self._counts, opcode, _Fields(fields), self.unit_beats)
             if opcode is Opcode.END:
                 return
             if opcode is Opcode.CHECK:
@@ -117,12 +120,12 @@ class FunctionalModel:
             self._semaphores[semaphore] -= 1
 
     def _read(self, buffer: str, index) -> None:
-        problem = self._hazards.read(buffer, index)
-        if problem:
-            self._fail(problem)
+        self._ordered(self._hazards.read(buffer, index))
 
     def _write(self, buffer: str, index) -> None:
-        problem = self._hazards.write(buffer, index)
+        self._ordered(self._hazards.write(buffer, index))
+
+    def _ordered(self, problem: str | None) -> None:
         if problem:
             self._fail(problem)
 
@@ -209,8 +212,63 @@ class FunctionalModel:
 
     def _load(self, f) -> np.ndarray:
         """Return the words that a load reads as int8 rows."""
+        if f.code:
+            return self._load_units(f)
         at = self._segments(f, f.dma_blocks)
         return self._words(at)[at % CHIP_BASE // self.config.word_bytes]
+
+    def _units(self, f, blocks: int):
+        """Return the addresses and the entries in the tile table of units [segment, unit]."""
+        cfg = self.config
+        if f.code not in (Code.RUN_LENGTH, Code.BITMAP):
+            self._fail(f"has no code {f.code}")
+        starts = unit_starts(cfg, f, blocks)
+        entries = f.table_base + np.arange(blocks)[:, None] * f.table_block_step
+        entries = (entries + np.arange(f.seg_count) * f.table_step).reshape(-1, 1)
+        entries = entries + np.arange(starts.shape[1])
+        if entries.max() >= cfg.tile_table_depth:
+            self._fail(f"takes entry {entries.max()} of {cfg.tile_table_depth} of the tile table")
+        if starts.max() >= CHIP_BASE or (starts % cfg.bus_bytes).any():
+            self._fail(f"has units at {starts.min():#x}, which are not beats of DRAM")
+        return starts, entries
+
+    def _load_units(self, f) -> np.ndarray:
+        """Return the words of segments of coded units as int8 rows."""
+        cfg = self.config
+        self._need(f, "unit_words")
+        found = []
+        starts, table = self._units(f, f.dma_blocks)
+        self._ordered(self._hazards.load("tile table", table.reshape(-1)))
+        for addresses, entries in zip(starts, table):
+            units = []
+            for address, entry in zip(addresses, entries):
+                size = int(self.tile_table[entry]) * cfg.bus_bytes
+                words = self._words(np.arange(address, address + size, cfg.word_bytes))
+                first = address // cfg.word_bytes
+                coded = words[first : first + size // cfg.word_bytes].tobytes()
+                num_bytes = f.unit_words * cfg.word_bytes
+                try:
+                    units.append(decode_unit(Code(f.code), coded, num_bytes, zero=f.zero))
+                except StreamError as error:
+                    self._fail(f"unit at {address:#x}: {error}")
+            words = np.frombuffer(b"".join(units), np.int8).reshape(-1, cfg.word_bytes)
+            found.append(words[f.skip : f.skip + f.seg_words])
+        return np.concatenate(found)
+
+    def _store_units(self, f, data: np.ndarray) -> None:
+        """Write words [block, word, byte] as coded units."""
+        cfg = self.config
+        units = data.reshape(-1, f.seg_words * cfg.word_bytes)
+        starts, entries = self._units(f, f.num_blocks)
+        self._ordered(self._hazards.store("tile table", entries.reshape(-1)))
+        for unit, address, entry in zip(units, starts.flat, entries.flat):
+            code = Code(f.code)
+            coded = encode_unit(code, unit.tobytes(), zero=f.zero, beat_bytes=cfg.bus_bytes)
+            at = np.arange(address, address + len(coded), cfg.word_bytes)
+            memory = self._words(at, store=True)
+            memory[at // cfg.word_bytes] = np.frombuffer(coded, np.int8).reshape(len(at), -1)
+            beats = len(coded) // cfg.bus_bytes
+            self.tile_table[entry] = self.unit_beats[int(address)] = beats
 
     def _words(self, at: np.ndarray, *, store=False) -> np.ndarray:
         """Return the memory that word addresses lie in as int8 rows (a view)."""
@@ -222,9 +280,7 @@ class FunctionalModel:
         if (at % width).any() or high > memory.size:
             self._fail(f"{verb} {name} bytes {low:#x} to {high:#x}")
         index = at % CHIP_BASE // width
-        problem = (self._hazards.store if store else self._hazards.load)(name, index)
-        if problem:
-            self._fail(problem)
+        self._ordered((self._hazards.store if store else self._hazards.load)(name, index))
         return memory[: memory.size // width * width].view(np.int8).reshape(-1, width)
 
     def _load_linear(self, f) -> None:
@@ -457,9 +513,12 @@ class FunctionalModel:
             self._fail(f"takes ofmap words to {where.stop}, {f.num_blocks} blocks")
         self._read("ofmap", where)
         blocks = self.ofmap[where].reshape(words, cfg.ofmap_blocks, cfg.in_channels)
+        data = blocks[:, : f.num_blocks].transpose(1, 0, 2).reshape(-1, cfg.in_channels)
+        if f.code:
+            self._store_units(f, data)
+            return
         at = self._segments(f, f.num_blocks)
         memory = self._words(at, store=True)
-        data = blocks[:, : f.num_blocks].transpose(1, 0, 2).reshape(-1, cfg.in_channels)
         memory[at % CHIP_BASE // cfg.word_bytes] = data
 
 

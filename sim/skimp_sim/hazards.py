@@ -56,7 +56,11 @@ class HazardCheck:
         self._clock = np.zeros((len(_UNITS), len(_UNITS)), np.int64)
         self._posts = defaultdict(deque)
         self._unit = 0
-        memories = {"dram": dram_words, "chip": config.act_bytes // config.word_bytes}
+        memories = {
+            "dram": dram_words,
+            "chip": config.act_bytes // config.word_bytes,
+            "tile table": config.tile_table_depth,
+        }
         self._stored = {name: np.full(size, -1, np.int32) for name, size in memories.items()}
         self._loaded = {
             name: np.full((2, size), -1, np.int32) for name, size in memories.items() if size

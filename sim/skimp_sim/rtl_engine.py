@@ -53,8 +53,9 @@ class RtlEngine:
         self.chip = self.sim.chip
         steps = (step for step in program.steps if isinstance(step, DeviceStep))
         commands = chain.from_iterable(commands_of(program, step) for step in steps)
-        self.counts = count_layers(program.config, commands)
+        self.counts = count_layers(program.config, commands, program.unit_beats)
         self.counters: dict[int, dict[str, int]] = {}
+        self.unit_beats = program.unit_beats
 
     def run(self, step: DeviceStep, on_layer) -> None:
         """Run a device step; `on_layer` is called while time stands still behind each layer."""

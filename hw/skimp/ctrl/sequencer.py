@@ -49,6 +49,8 @@ class Sequencer(wiring.Component):
     progress : In(1)
         The bus moved a beat.
     bus_read_error, bus_write_error : In(1), bus_read_addr, bus_write_addr : In(32)
+    damaged : In(1)
+        A coded activation is damaged.
     busy, done, error : Out(1)
         done and error stay until the next start.
     event : Out(1)
@@ -82,6 +84,7 @@ class Sequencer(wiring.Component):
                 "progress": In(1),
                 "bus_read_error": In(1),
                 "bus_write_error": In(1),
+                "damaged": In(1),
                 "bus_read_addr": In(32),
                 "bus_write_addr": In(32),
                 "busy": Out(1),
@@ -275,6 +278,8 @@ class Sequencer(wiring.Component):
                 fail(Error.BUS_READ, self.bus_read_addr)
             with m.Elif(self.bus_write_error):
                 fail(Error.BUS_WRITE, self.bus_write_addr)
+            with m.Elif(self.damaged):
+                fail(Error.DAMAGED, position)
             with m.Elif(self._hung):
                 fail(Error.WATCHDOG, position)
         with m.If(self.stop):

@@ -11,7 +11,8 @@ from skimp.dma.axi import SegmentLayout
 from skimp.dma.segments import LoadRequests, WordRunLayout
 from skimp.dma.word_fifo import WordFifo, at_most
 from skimp.feed.glb_address import BANK_BITS, ROW_BITS, GlbAddress, glb_add
-from skimp.isa import MASK_BITS, Opcode
+from skimp.isa import MASK_BITS, MAX_TABLE_UNITS, MAX_UNIT_BEATS, Opcode
+from skimp.rlc.unit_reader import UnitReader
 
 __all__ = ["LoadUnit", "LoadWriter"]
 
@@ -432,6 +433,10 @@ class LoadUnit(wiring.Component):
     dram_beats : In(stream(bus_bits)), chip_beats : In(stream(chip_bits))
     room : Out(16)
         Beats from DRAM that can come now.
+    table_r_en, table_r_addr : Out, table_r_data : In
+        Tile table; data one clock later.
+    damaged : Out(1)
+        A coded unit is damaged.
     glb_w_*, res_w_* : Out
         As `LoadWriter`.
     """
@@ -453,6 +458,10 @@ class LoadUnit(wiring.Component):
                 "dram_beats": In(stream.Signature(config.bus_bits)),
                 "chip_beats": In(stream.Signature(config.chip_bits)),
                 "room": Out(16),
+                "table_r_en": Out(1),
+                "table_r_addr": Out(range(MAX_TABLE_UNITS)),
+                "table_r_data": In(range(MAX_UNIT_BEATS + 1)),
+                "damaged": Out(1),
                 "post": Out(MASK_BITS),
                 "idle": Out(1),
                 **writes,
@@ -507,6 +516,7 @@ class LoadUnit(wiring.Component):
             fifo.w_data.eq(Mux(run.chip, self.chip_beats.payload, halves)),
             runs.r_en.eq(take & valid & last),
             self.room.eq(fifo.room_words >> (cfg.bus_words.bit_length() - 1)),
+            requests.runs_over.eq(runs.level == 0),
             writer.level.eq(fifo.level),
             fifo.r_en.eq(writer.take_en),
             fifo.r_count.eq(writer.take),
@@ -516,6 +526,7 @@ class LoadUnit(wiring.Component):
             m.d.sync += [inside.eq(~last), inside_last.eq(left == 2), beats_left.eq(left - 1)]
         for n in range(cfg.load_words):
             m.d.comb += writer.words[n].eq(fifo.r_data[n])
+        units_idle = self._units(m, requests, fifo) if cfg.tile_table_depth else 1
 
         m.d.comb += self.post.eq(writer.post)
         for name in self._writes:
@@ -532,5 +543,32 @@ class LoadUnit(wiring.Component):
             & (writer.post == 0)
             & (writer.glb_w_count == 0)
             & (writer.res_w_count == 0)
+            & units_idle
         )
         return m
+
+    def _units(self, m, requests, fifo):
+        """Let words of coded units into the queue; return whether all are through."""
+        cfg = self._config
+        m.submodules.units = units = UnitReader(cfg)
+        wiring.connect(m, requests.units, units.units)
+        m.d.comb += [
+            self.table_r_en.eq(requests.table_r_en),
+            self.table_r_addr.eq(requests.table_r_addr),
+            requests.table_r_data.eq(self.table_r_data),
+            requests.units_over.eq(units.idle),
+            units.beats.payload.eq(self.dram_beats.payload),
+            units.beats.valid.eq(self.dram_beats.valid & requests.coded),
+            units.w_ready.eq(fifo.room_words >= cfg.chip_words),
+            self.damaged.eq(units.error),
+        ]
+        # There are no runs while there are units.
+        with m.If(requests.coded):
+            m.d.comb += [
+                self.dram_beats.ready.eq(units.beats.ready),
+                self.room.eq(units.room),
+                fifo.w_first.eq(units.w_first),
+                fifo.w_count.eq(units.w_count),
+                fifo.w_data.eq(units.w_data),
+            ]
+        return units.idle

@@ -10,7 +10,9 @@ from amaranth.utils import ceil_log2
 from skimp.config import Config
 from skimp.ctrl.decode import COMMAND_BITS, view
 from skimp.dma.axi import SegmentLayout
-from skimp.isa import Opcode
+from skimp.isa import MAX_TABLE_UNITS, MAX_UNIT_BEATS, Opcode
+from skimp.rlc.format import FRAME, Code
+from skimp.rlc.unit_reader import UnitLayout
 
 __all__ = ["LoadRequests", "WordRunLayout", "segment_walk"]
 
@@ -122,7 +124,9 @@ class LoadRequests(wiring.Component):
     """First half of the load unit: turns commands into segments to read.
 
     A command passes on to the writer before its first segment is asked for, so that the next
-    command's segments are under way while this one's words arrive.
+    command's segments are under way while this one's words arrive. Words that lie in memory as they
+    are and words of coded units come on different ways: a command waits until what came on the
+    other way is through.
 
     Parameters
     ----------
@@ -138,10 +142,21 @@ class LoadRequests(wiring.Component):
         To DRAM, to the activation store (its addresses count from its start).
     runs : Out(stream(WordRunLayout))
         What each segment's beats hold, in order.
+    runs_over : In(1)
+        All words of all runs have come.
+    units : Out(stream(UnitLayout))
+        Coded units that are read, and what is wanted of them.
+    units_over : In(1)
+        All units are through.
+    coded : Out(1)
+        Beats of DRAM are those of units.
+    table_r_en, table_r_addr : Out, table_r_data : In
+        Tile table; data one clock later.
 
     Notes
     -----
-    *Throughput*: a segment a clock; 2 clocks between commands.
+    *Throughput*: a segment a clock; 2 clocks between commands. Coded: a unit in two clocks, one more
+    for each segment, 4 more for each command.
     """
 
     def __init__(self, config: Config):
@@ -152,6 +167,13 @@ class LoadRequests(wiring.Component):
                 "pending": Out(stream.Signature(COMMAND_BITS)),
                 "segments": Out(stream.Signature(SegmentLayout)).array(2),
                 "runs": Out(stream.Signature(WordRunLayout(config))),
+                "runs_over": In(1),
+                "units": Out(stream.Signature(UnitLayout)),
+                "units_over": In(1),
+                "coded": Out(1),
+                "table_r_en": Out(1),
+                "table_r_addr": Out(range(MAX_TABLE_UNITS)),
+                "table_r_data": In(range(MAX_UNIT_BEATS + 1)),
             }
         )
 
@@ -187,6 +209,7 @@ class LoadRequests(wiring.Component):
                 self.segments[k].valid.eq(valid & self.runs.ready & (chip == k)),
                 self.segments[k].payload.eq(walk.segment),
             ]
+        with_codec = bool(cfg.tile_table_depth)
         with m.FSM(name="state"):
             with m.State("IDLE"):
                 m.d.comb += self.command.ready.eq(1)
@@ -202,10 +225,102 @@ class LoadRequests(wiring.Component):
                         m.next = "IDLE"
                     with m.Else():
                         m.next = "SEGMENTS"
+                    if with_codec:
+                        with m.If((load.seg_words != 0) & ((load.code != 0) | self.coded)):
+                            m.next = "TURN"
             with m.State("SEGMENTS"):
                 m.d.comb += valid.eq(1)
                 with m.If(ready):
                     m.d.comb += step.eq(1)
                     with m.If(walk.final):
                         m.next = "IDLE"
+            if with_codec:
+                self._units(m, command, load, walk, step)
         return m
+
+    def _units(self, m, command, load, walk, step):
+        """Walk over the units of each segment."""
+        cfg = self._config
+        bus_shift, frame_shift = ceil_log2(cfg.bus_bytes), ceil_log2(FRAME)
+        num_bytes = Signal(12 + ceil_log2(cfg.word_bytes))
+        frames, coded_bytes = Signal(len(num_bytes)), Signal(len(num_bytes) + 1)
+        pitch = Signal(range(MAX_UNIT_BEATS + 1))
+        entry, segment_entry, block_entry = (
+            Signal(range(MAX_TABLE_UNITS), name=name)
+            for name in ("entry", "segment_entry", "block_entry")
+        )
+        beat = Signal(32 - bus_shift)  # where the unit begins
+        front, there, keep = (Signal(12, name=name) for name in ("front", "there", "keep"))
+        left = Signal(24)
+        last = Signal()
+        m.d.comb += [
+            num_bytes.eq(load.unit_words << ceil_log2(cfg.word_bytes)),
+            self.table_r_addr.eq(entry),
+        ]
+        # The longest that a unit can become, in beats; there are clocks enough until it is needed.
+        m.d.sync += [
+            frames.eq((num_bytes + FRAME - 1) >> frame_shift),
+            coded_bytes.eq(num_bytes + frames),
+            pitch.eq((coded_bytes + cfg.bus_bytes - 1) >> bus_shift),
+        ]
+        unit, asked = self.units.payload, Signal()
+        m.d.comb += [
+            unit.beats.eq(self.table_r_data),
+            unit.words.eq(load.unit_words),
+            unit.front.eq(front),
+            unit.keep.eq(keep),
+            unit.bitmap.eq(load.code == Code.BITMAP),
+            unit.zero.eq(load.zero),
+        ]
+        with m.State("TURN"):
+            with m.If(Mux(load.code == 0, self.units_over, self.runs_over | self.coded)):
+                m.d.sync += [
+                    self.coded.eq(load.code != 0),
+                    segment_entry.eq(load.table_base),
+                    block_entry.eq(load.table_base),
+                ]
+                m.next = "SEGMENTS"
+                with m.If(load.code != 0):
+                    m.next = "SEGMENT"
+        with m.State("SEGMENT"):
+            m.d.sync += [
+                entry.eq(segment_entry),
+                beat.eq(walk.segment.addr >> bus_shift),
+                left.eq(load.seg_words),
+                front.eq(load.skip),
+                there.eq(load.unit_words - load.skip),
+            ]
+            m.next = "LOOK_UP"
+        with m.State("LOOK_UP"):
+            m.d.comb += self.table_r_en.eq(1)
+            m.d.sync += [last.eq(left <= there), keep.eq(Mux(left <= there, left, there))]
+            m.next = "UNIT"
+        with m.State("UNIT"):
+            # Over the default: the segment is the unit.
+            m.d.comb += [
+                asked.eq(self.units.ready & self.segments[0].ready),
+                self.units.valid.eq(asked),
+                self.segments[0].valid.eq(self.units.ready),
+                self.segments[0].payload.addr.eq(beat << bus_shift),
+                self.segments[0].payload.beats.eq(self.table_r_data),
+            ]
+            with m.If(asked):
+                m.d.sync += [
+                    entry.eq(entry + 1),
+                    beat.eq(beat + pitch),
+                    left.eq(left - keep),
+                    front.eq(0),
+                    there.eq(load.unit_words),
+                ]
+                m.next = "LOOK_UP"
+                with m.If(last):
+                    m.d.comb += step.eq(1)
+                    m.next = "SEGMENT"
+                    with m.If(walk.final):
+                        m.next = "IDLE"
+                    m.d.sync += segment_entry.eq(segment_entry + load.table_step)
+                    with m.If(walk.last_of_block):
+                        m.d.sync += [
+                            segment_entry.eq(block_entry + load.table_block_step),
+                            block_entry.eq(block_entry + load.table_block_step),
+                        ]

@@ -12,7 +12,16 @@ from skimp.dma.axi import SegmentLayout, WriteBeatLayout
 from skimp.dma.segments import segment_walk
 from skimp.dma.word_fifo import at_most
 from skimp.feed.pipe import delay
-from skimp.isa import MASK_BITS, RECORD_BYTES, Opcode, Semaphore
+from skimp.isa import (
+    MASK_BITS,
+    MAX_TABLE_UNITS,
+    MAX_UNIT_BEATS,
+    RECORD_BYTES,
+    Opcode,
+    Semaphore,
+)
+from skimp.rlc.format import Code
+from skimp.rlc.unit_writer import UnitWriter
 
 __all__ = ["StoreUnit"]
 
@@ -47,10 +56,13 @@ class StoreUnit(wiring.Component):
     record : In(8 * RECORD_BYTES - 32)
         Counters, 32 bits each; `layer_id` goes before them.
     layer_id : Out(16)
+    table_w_en, table_w_addr, table_w_data : Out
+        Tile table.
 
     Notes
     -----
-    *Throughput*: a beat a clock; one clock for each segment, two between commands.
+    *Throughput*: a beat a clock; one clock for each segment, two between commands. Coded units go
+    at the rate of the encoder, and what follows them waits until they are on their way.
     """
 
     def __init__(self, config: Config):
@@ -74,6 +86,9 @@ class StoreUnit(wiring.Component):
                 "ofmap_r_data": In(config.word_bits).array(config.chip_words),
                 "record": In(8 * RECORD_BYTES - 32),
                 "layer_id": Out(16),
+                "table_w_en": Out(1),
+                "table_w_addr": Out(range(MAX_TABLE_UNITS)),
+                "table_w_data": Out(range(MAX_UNIT_BEATS + 1)),
             }
         )
 
@@ -86,17 +101,24 @@ class StoreUnit(wiring.Component):
         store, layer = view(command, Opcode.STORE), view(command, Opcode.LAYER)
         incoming = view(self.command.payload, Opcode.STORE)
 
+        codec = bool(cfg.tile_table_depth)
         # What goes down the pipe with each beat: to the queue once the pixels are read.
         beat_layout = data.StructLayout(
-            {"words": lanes, "addr": 32, "chip": 1, "end": 1, "record": 1, "nth": 4}
-        )
+            {
+                "words": lanes, "addr": 32, "chip": 1, "end": 1, "record": 1, "nth": 4,
+                "code": 2 * codec, "unit_end": codec, "zero": 8 * codec,
+            }
+        )  # fmt: skip
         read = Signal(beat_layout)
         read_en = Signal()
         arrived = delay(m, read, 1, name="arrived", reset_less=True)
         arrived_en = delay(m, read_en, 1, name="arrived_en")
         out_layout = data.StructLayout(
-            {"data": cfg.chip_bits, "words": lanes, "end": 1, "addr": 32, "chip": 1, "stored": 1}
-        )
+            {
+                "data": cfg.chip_bits, "words": lanes, "end": 1, "addr": 32, "chip": 1, "stored": 1,
+                "code": 2 * codec, "unit_end": codec, "zero": 8 * codec,
+            }
+        )  # fmt: skip
         m.submodules.queue = queue = SyncFIFOBuffered(
             width=Shape.cast(out_layout).width, depth=_QUEUED_BEATS
         )
@@ -134,7 +156,17 @@ class StoreUnit(wiring.Component):
             read.addr.eq(addr),
             read.chip.eq(chip),
             read.nth.eq(nth),
+            read.code.eq(store.code),
+            read.unit_end.eq(last_beat),
+            read.zero.eq(store.zero),
         ]
+        coded = (store.code != 0) & codec
+        # What goes to DRAM as it is goes behind coded units; these say where they go.
+        units_over, place_ready, place_valid = Signal(init=1), Signal(init=1), Signal()
+        entry, block_entry = (
+            Signal(range(MAX_TABLE_UNITS), name=n, reset_less=True)
+            for n in ("entry", "block_entry")
+        )
         posts = Signal(MASK_BITS)
         record_beats = RECORD_BYTES // cfg.bus_bytes
 
@@ -146,7 +178,13 @@ class StoreUnit(wiring.Component):
                     m.next = "START"
             with m.State("START"):
                 m.d.comb += step.eq(1)
-                m.d.sync += [pixel.eq(store.ofmap_base), block.eq(0), nth.eq(0)]
+                m.d.sync += [
+                    pixel.eq(store.ofmap_base),
+                    block.eq(0),
+                    nth.eq(0),
+                    entry.eq(store.table_base),
+                    block_entry.eq(store.table_base),
+                ]
                 with m.If(layer.opcode == Opcode.LAYER):
                     m.d.sync += [
                         self.layer_id.eq(layer.layer_id),
@@ -157,8 +195,9 @@ class StoreUnit(wiring.Component):
                     m.next = "SEGMENT"
             with m.State("SEGMENT"):
                 m.d.comb += [
-                    self.segments.valid.eq(~chip),
+                    self.segments.valid.eq(~chip & ~coded & units_over),
                     self.segments.payload.eq(walk.segment),
+                    place_valid.eq(coded),
                 ]
                 m.d.sync += [
                     beats_left.eq(walk.segment.beats),
@@ -167,7 +206,7 @@ class StoreUnit(wiring.Component):
                     last_beat.eq(walk.run.single),
                     addr.eq(walk.segment.addr),
                 ]
-                with m.If(chip | self.segments.ready):
+                with m.If(chip | Mux(coded, place_ready, units_over & self.segments.ready)):
                     m.next = "BEATS"
             with m.State("BEATS"):
                 for n in range(lanes):
@@ -186,20 +225,28 @@ class StoreUnit(wiring.Component):
                     ]
                     with m.If(last_beat):
                         m.d.comb += step.eq(1)
-                        m.d.sync += pixel.eq(pixel + store.seg_words)
+                        m.d.sync += [
+                            pixel.eq(pixel + store.seg_words),
+                            entry.eq(entry + store.table_step),
+                        ]
                         m.next = "SEGMENT"
                         with m.If(walk.last_of_block):
-                            m.d.sync += [block.eq(block + 1), pixel.eq(store.ofmap_base)]
+                            m.d.sync += [
+                                block.eq(block + 1),
+                                pixel.eq(store.ofmap_base),
+                                entry.eq(block_entry + store.table_block_step),
+                                block_entry.eq(block_entry + store.table_block_step),
+                            ]
                         with m.If(walk.final):
                             m.d.comb += posts.eq(store.post)
                             m.next = "IDLE"
             with m.State("RECORD_SEGMENT"):
                 m.d.comb += [
-                    self.segments.valid.eq(1),
+                    self.segments.valid.eq(units_over),
                     self.segments.payload.addr.eq(layer.dram_addr),
                     self.segments.payload.beats.eq(record_beats),
                 ]
-                with m.If(self.segments.ready):
+                with m.If(units_over & self.segments.ready):
                     m.next = "RECORD"
             with m.State("RECORD"):
                 m.d.comb += [
@@ -207,6 +254,7 @@ class StoreUnit(wiring.Component):
                     read.chip.eq(0),
                     read.words.eq(~0),
                     read.record.eq(1),
+                    read.code.eq(0),
                     read.end.eq(nth == record_beats - 1),
                 ]
                 with m.If(room):
@@ -219,35 +267,90 @@ class StoreUnit(wiring.Component):
         # for STORED, which waits for its writes.
         m.d.sync += self.post.eq(posts & ~_STORED)
         stored = delay(m, posts[Semaphore.STORED], 1, name="stored")
-        entry, head = Signal(out_layout), Signal(out_layout)
+        came, head = Signal(out_layout), Signal(out_layout)
         m.d.comb += [
-            entry.words.eq(arrived.words),
-            entry.end.eq(arrived.end),
-            entry.addr.eq(arrived.addr),
-            entry.chip.eq(arrived.chip),
-            entry.stored.eq(stored),
+            came.words.eq(arrived.words),
+            came.end.eq(arrived.end),
+            came.addr.eq(arrived.addr),
+            came.chip.eq(arrived.chip),
+            came.stored.eq(stored),
+            came.code.eq(arrived.code),
+            came.unit_end.eq(arrived.unit_end),
+            came.zero.eq(arrived.zero),
             queue.w_en.eq(arrived_en),
-            queue.w_data.eq(entry.as_value()),
+            queue.w_data.eq(came.as_value()),
             head.as_value().eq(queue.r_data),
         ]
-        m.d.comb += entry.data.eq(Cat(*self.ofmap_r_data))
+        m.d.comb += came.data.eq(Cat(*self.ofmap_r_data))
         with m.If(arrived.record):
-            m.d.comb += entry.data.eq(snapshot.word_select(arrived.nth, cfg.bus_bits))
+            m.d.comb += came.data.eq(snapshot.word_select(arrived.nth, cfg.bus_bits))
 
         m.submodules.tickets = tickets = SyncFIFOBuffered(width=9, depth=_TICKETS)
         gone = Signal()
+        # A command's last beat, and whether it goes to DRAM.
+        ends, ends_dram, ends_stored = (
+            Signal(name=n) for n in ("ends", "ends_dram", "ends_stored")
+        )
+        plain = Signal(init=1)  # the head of the queue goes on as it is
         m.d.comb += [
+            plain.eq(1),
+            units_over.eq(1),
+            place_ready.eq(1),
             self.beats.payload.data.eq(head.data),
             self.beats.payload.words.eq(head.words),
-            self.beats.valid.eq(queue.r_rdy & ~head.chip & tickets.w_rdy),
+            self.beats.valid.eq(queue.r_rdy & plain & ~head.chip & tickets.w_rdy),
             self.act_w_addr.eq(Cat(head.addr[:31], Const(0, 1))),
             self.act_w_data.eq(head.data),
-            gone.eq(queue.r_rdy & tickets.w_rdy & Mux(head.chip, 1, self.beats.ready)),
+            gone.eq(queue.r_rdy & plain & tickets.w_rdy & Mux(head.chip, 1, self.beats.ready)),
             queue.r_en.eq(gone),
             self.act_w_en.eq(Mux(gone & head.chip, head.words, 0)),
-            tickets.w_en.eq(gone & head.end),
-            tickets.w_data.eq(Cat((self.writer_sent + ~head.chip)[:8], head.stored)),
+            ends.eq(gone & head.end),
+            ends_dram.eq(~head.chip),
+            ends_stored.eq(head.stored),
+            tickets.w_en.eq(ends),
+            tickets.w_data.eq(Cat((self.writer_sent + ends_dram)[:8], ends_stored)),
         ]
+        if codec:
+            m.submodules.units = units = UnitWriter(cfg)
+            unit = units.i.payload
+            m.d.comb += [
+                units_over.eq(units.idle),
+                plain.eq((head.code == 0) & units.empty),
+                units.places.valid.eq(place_valid),
+                units.places.payload.addr.eq(walk.segment.addr),
+                units.places.payload.entry.eq(entry),
+                place_ready.eq(units.places.ready),
+                unit.data.eq(head.data),
+                unit.words.eq(head.words),
+                unit.last.eq(head.unit_end),
+                unit.end.eq(head.end),
+                unit.stored.eq(head.stored),
+                unit.bitmap.eq(head.code == Code.BITMAP),
+                unit.zero.eq(head.zero),
+                units.i.valid.eq(queue.r_rdy & (head.code != 0)),
+                self.table_w_en.eq(units.table_w_en),
+                self.table_w_addr.eq(units.table_w_addr),
+                self.table_w_data.eq(units.table_w_data),
+            ]
+            with m.If(units.i.valid):
+                m.d.comb += queue.r_en.eq(units.i.ready)
+            # Segments of units go first: no other one is asked for while there are units.
+            with m.If(units.segments.valid):
+                m.d.comb += [
+                    self.segments.valid.eq(1),
+                    self.segments.payload.eq(units.segments.payload),
+                ]
+            m.d.comb += units.segments.ready.eq(self.segments.ready)
+            with m.If(units.o.valid):
+                m.d.comb += [
+                    self.beats.payload.data.eq(units.o.payload.data),
+                    self.beats.payload.words.eq(~0),
+                    self.beats.valid.eq(tickets.w_rdy),
+                    units.o.ready.eq(self.beats.ready & tickets.w_rdy),
+                    ends.eq(units.o.ready & units.o.payload.end),
+                    ends_dram.eq(1),
+                    ends_stored.eq(units.o.payload.stored),
+                ]
         ahead = Signal(8)
         answered = Signal()
         m.d.comb += [
@@ -264,5 +367,6 @@ class StoreUnit(wiring.Component):
             & (tickets.level == 0)
             & (self.post == 0)
             & (self.memory_post == 0)
+            & units_over
         )
         return m

@@ -6,16 +6,17 @@ No Amaranth in here: compiler and models import this module too.
 import enum
 
 __all__ = [
+    "CODEC_BYTES",
     "FRAME",
     "GROUP",
     "MASK_BYTES",
     "MAX_RUN",
     "RAW_FRAME",
     "RUN_BITS",
-    "TABLE_ENTRY_BYTES",
     "Code",
     "max_coded_bytes",
     "payload_bytes",
+    "unit_pitch_bytes",
 ]
 
 FRAME = 64
@@ -34,8 +35,8 @@ GROUP = 8 // RUN_BITS
 
 MASK_BYTES = FRAME // 8
 
-TABLE_ENTRY_BYTES = 0
-"""Bytes of DRAM for a tile's entry in the table: the chip keeps the beats of every tile."""
+CODEC_BYTES = 16
+"""Plain bytes that encoder and decoder take or give in a clock."""
 
 
 class Code(enum.IntEnum):
@@ -58,3 +59,8 @@ def payload_bytes(code: Code, levels: int) -> int:
 def max_coded_bytes(num_bytes: int) -> int:
     """Return the most that a tile can take: a header for each frame."""
     return num_bytes + -(-num_bytes // FRAME)
+
+
+def unit_pitch_bytes(num_bytes: int, beat_bytes: int) -> int:
+    """Return the bytes from one unit of a tensor to the next: the most that one takes, in beats."""
+    return -(-max_coded_bytes(num_bytes) // beat_bytes) * beat_bytes

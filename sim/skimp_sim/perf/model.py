@@ -88,7 +88,7 @@ def run_perf(program: Program, *, ddr4: Ddr4Params | None = None) -> PerfResult:
     machine = None
     steps = [step for step in program.steps if isinstance(step, DeviceStep)]
     lists = [commands_of(program, step) for step in steps]
-    result.counts = count_layers(config, chain.from_iterable(lists))
+    result.counts = count_layers(config, chain.from_iterable(lists), program.unit_beats)
     for step, commands in zip(steps, lists):
         machine = _Machine(program, step, commands, ddr, clock, machine)
         clock += machine.run() + BETWEEN_CLOCKS
