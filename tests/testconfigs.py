@@ -17,7 +17,7 @@ ODD = dataclasses.replace(
 WIDE = dataclasses.replace(
     PRESETS["zcu104"], name="wide", pixels=2, out_channels=16, psum_depth=8, wgt_depth=64, wgt_slices=2,
     dw_wgt_depth=64, dw_ifmap_depth=64, dw_psum_depth=8, ifmap_depth=128, ofmap_depth=32, param_depth=4, burst_beats=16, bus_words=2,
-    drain_pixels=2, drain_slices=0, act_depth=256, tile_table_depth=512, reads_outstanding=4,
+    drain_pixels=2, drain_slices=0, act_depth=32, tile_table_depth=512, reads_outstanding=4,
 )  # fmt: skip
 """Two chains a pixel, weights for two slices a clock, a 256-bit bus, an activation store."""
 

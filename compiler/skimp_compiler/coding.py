@@ -188,6 +188,9 @@ class _Map:
 _FEWEST_BYTES = 48
 """Shorter units would save nothing: they are whole beats, and have a header."""
 
+_FEWEST_SAVED = 1
+"""Beats that a code has to save."""
+
 _UNIT_BITS = 12
 """Bits of a unit's words in a command."""
 
@@ -272,7 +275,7 @@ def _choose(config: Config, one: _Map, codes, values: np.ndarray | None) -> _Cho
             saved = raw - one.coded_beats(beats, unit_words)
             if best is None or saved > best.saved_beats:
                 best = _Choice(saved, code, unit_words, beats)
-    if best is None or (values is not None and best.saved_beats <= 0):
+    if best is None or (values is not None and best.saved_beats < _FEWEST_SAVED):
         return None
     if values is None:
         longest = _longest(config, best.unit_words * place.block)
@@ -326,7 +329,22 @@ def code_maps(
         if table + len(choice.unit_beats) <= config.tile_table_depth:
             taken.append((table, table + len(choice.unit_beats), one))
             expected.update(_code(lowering, config, one, choice, table))
+            _explain(lowering, config, one, choice)
     return expected
+
+
+def _explain(lowering, config: Config, one: _Map, choice: _Choice) -> None:
+    """Let the layer that makes a map say how it lies in DRAM."""
+    made = {place.index for place in one.places}
+    moved = one.coded_beats(choice.unit_beats, choice.unit_words) * config.bus_bytes
+    how = choice.code.name.lower().replace("_", "-")
+    text = (
+        f"; coded by {how}, units of {choice.unit_words} words: {moved:,} bytes expected instead of "
+        f"{one.raw_beats(config) * config.bus_bytes:,}"
+    )
+    for n, layer in enumerate(lowering.layers):
+        if layer.output in made:
+            lowering.layers[n] = replace(layer, reason=layer.reason + text)
 
 
 def _code(lowering, config: Config, one: _Map, choice: _Choice, table: int) -> dict[int, int]:

@@ -12,14 +12,17 @@ from rich.table import Table
 
 from skimp.config import ConfigError
 from skimp.configs import load_config
+from skimp_compiler.coding import COMPRESS
 from skimp_compiler.compiler import compile_graph, write_program
 from skimp_compiler.graph import ModelError
+from skimp_compiler.program import Program
 from skimp_compiler.zoo import BUILTIN, DEFAULT, default_input, describe
 from skimp_sim.bench.rtl import RtlError
 from skimp_sim.bench.verilator import ToolError
 from skimp_sim.command import Refusing, check_outputs, wide_console
 from skimp_sim.driver.device import DeviceError
 from skimp_sim.functional import FunctionalError
+from skimp_sim.golden.network import run_graph
 from skimp_sim.html_report import html_page
 from skimp_sim.inputs import IMAGE_SUFFIXES, load_input
 from skimp_sim.perf.command import perf_report
@@ -69,17 +72,40 @@ _fuse_option = click.option(
 )  # fmt: skip
 
 
+_compress_option = click.option(
+    "--compress", type=click.Choice(tuple(COMPRESS)), default="off", show_default=True,
+    help="Codes for activations in DRAM, chosen by the zeros that the input makes.",
+)  # fmt: skip
+
+_input_option = click.option("--input", "input_path", metavar="FILE", help="Picture, .npy or .bin.")
+
+
+def _inputs(graph, model, input_path):
+    """Return the inputs of a network, and where they come from: its own picture, or noise."""
+    if input_path is None and model in BUILTIN:
+        input_path = default_input(model)
+    return load_input(graph, input_path), input_path
+
+
+def _activations(graph, model, input_path, compress) -> dict | None:
+    """Return what codes are chosen by."""
+    if compress == "off":
+        return None
+    return run_graph(graph, _inputs(graph, model, input_path)[0])
+
+
 @main.command()
 @click.argument("model")
-@click.option("--input", "input_path", metavar="FILE", help="Picture, .npy or .bin.")
+@_input_option
 @_config_option
 @_fuse_option
+@_compress_option
 @click.option("--engine", type=click.Choice(ENGINES), default="rtl", show_default=True)
 @click.option("--check", "checked", is_flag=True, help="Compare with golden model and LiteRT.")
 @click.option("--waves", metavar="FILE", help="Write FST waves (rtl; slow).")
 @click.option("--json", "json_path", metavar="FILE", help="Write the result as JSON.")
 @click.option("--report", "report_path", metavar="FILE.html", help="Write the result as a page.")
-def run(model, input_path, config, fuse, engine, checked, waves, json_path, report_path):
+def run(model, input_path, config, fuse, compress, engine, checked, waves, json_path, report_path):
     """Compile and run MODEL (a .tflite file or a built-in network)."""
     console = wide_console()
     configuration = load_config(config)
@@ -87,16 +113,14 @@ def run(model, input_path, config, fuse, engine, checked, waves, json_path, repo
     if waves and engine != "rtl":
         raise ModelError(f"--waves needs --engine rtl, not {engine}")
     graph, path = load_model(model)
-    if input_path is None and model in BUILTIN:
-        input_path = default_input(model)
-    inputs = load_input(graph, input_path)
+    inputs, input_path = _inputs(graph, model, input_path)
     console.print(
         f"{graph.name} on {configuration.name} ({configuration.macs_per_cycle} MAC/clock), input "
         f"{Path(input_path).name if input_path else 'seeded noise'}"
     )
     report = _run_with_progress(
         console, graph, path, inputs, configuration, engine=engine, checked=checked, fuse=fuse,
-        waves=waves, names=model_labels(model, graph),
+        compress=compress, waves=waves, names=model_labels(model, graph),
     )  # fmt: skip
     _print_report(console, report)
     if json_path:
@@ -110,12 +134,17 @@ def run(model, input_path, config, fuse, engine, checked, waves, json_path, repo
 
 @main.command()
 @click.argument("model")
+@_input_option
 @_config_option
 @_fuse_option
+@_compress_option
 @click.option("--json", "json_path", metavar="FILE", help="Write the result as JSON.")
 @click.option("--report", "report_path", metavar="FILE.html", help="Write the result as a page.")
-def perf(model, config, fuse, json_path, report_path):
-    """Say what MODEL costs by the cycle model: no data, no RTL, in seconds."""
+def perf(model, input_path, config, fuse, compress, json_path, report_path):
+    """Say what MODEL costs by the cycle model: no RTL, in seconds.
+
+    The input only matters to --compress.
+    """
     console = wide_console()
     configuration = load_config(config)
     check_outputs(json_path, report_path)
@@ -124,7 +153,10 @@ def perf(model, config, fuse, json_path, report_path):
         f"{graph.name} on {configuration.name} ({configuration.macs_per_cycle} MAC/clock), "
         "cycle model"
     )
-    report = perf_report(graph, configuration, fuse=fuse)
+    activations = _activations(graph, model, input_path, compress)
+    report = perf_report(
+        graph, configuration, fuse=fuse, compress=compress, activations=activations
+    )
     _print_report(console, report)
     if json_path:
         write_text(json_path, json_text(report))
@@ -229,26 +261,38 @@ def _print_report(console: Console, report: Report) -> None:
             console.print(f"against {label}: {verdict}")
 
 
+def _compiled(model, input_path, config, fuse, compress) -> Program:
+    configuration = load_config(config)
+    graph, _ = load_model(model)
+    activations = _activations(graph, model, input_path, compress)
+    return compile_graph(
+        graph, configuration, fuse=fuse, compress=compress, activations=activations
+    )
+
+
 @main.command("compile")
 @click.argument("model")
+@_input_option
 @_config_option
 @_fuse_option
+@_compress_option
 @click.option("-o", "--output", required=True, metavar="DIR", help="Folder for the files.")
-def compile_command(model, config, fuse, output):
+def compile_command(model, input_path, config, fuse, compress, output):
     """Write MODEL's program, weight image, memory map and disassembly."""
-    graph, _ = load_model(model)
-    for path in write_program(compile_graph(graph, load_config(config), fuse=fuse), output):
+    program = _compiled(model, input_path, config, fuse, compress)
+    for path in write_program(program, output):
         click.echo(f"{path}  {path.stat().st_size:,} bytes")
 
 
 @main.command()
 @click.argument("model")
+@_input_option
 @_config_option
 @_fuse_option
-def explain(model, config, fuse):
+@_compress_option
+def explain(model, input_path, config, fuse, compress):
     """Say for every operator of MODEL where it runs, and why."""
-    graph, _ = load_model(model)
-    program = compile_graph(graph, load_config(config), fuse=fuse)
+    program = _compiled(model, input_path, config, fuse, compress)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("operator", "unit", "shape", "MACs", "why"):
         table.add_column(name, justify="right" if name == "MACs" else "left")

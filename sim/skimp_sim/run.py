@@ -51,6 +51,7 @@ def run_model(
     engine: str,
     checked: bool,
     fuse: bool | None = None,
+    compress: str = "off",
     waves=None,
     names=None,
     on_start=None,
@@ -70,8 +71,8 @@ def run_model(
         One of ENGINES.
     checked : bool
         Compare every layer with the golden model and LiteRT's reference kernels.
-    fuse : bool
-        As `compile_graph` takes it.
+    fuse, compress
+        As `compile_graph` takes them; codes are chosen by these inputs.
     waves : path or None
     names : list of str or None
         Class names.
@@ -80,8 +81,9 @@ def run_model(
     on_layer, on_poll : callable or None
         Called with a finished layer_id; with the clocks so far.
     """
-    program = compile_graph(graph, config, fuse=fuse)
-    golden = run_graph(graph, inputs) if checked or engine == "golden" else None
+    needed = checked or engine == "golden" or compress != "off"
+    golden = run_graph(graph, inputs) if needed else None
+    program = compile_graph(graph, config, fuse=fuse, compress=compress, activations=golden)
     if engine == "golden":
         start = time.perf_counter()
         result = RunResult(values=golden)

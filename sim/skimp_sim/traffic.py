@@ -128,7 +128,7 @@ def transfers(graph: Graph, program: Program) -> list[Transfer]:
             commands = commands_of(program, step)
             owners = _Owners(graph, program, step)
             for command, (layer_id, tensor) in zip(commands, owners.of(commands)):
-                kind, size = _moved(program.config, command)
+                kind, size = _moved(program, command)
                 found.append(
                     Transfer(
                         layer_id=layer_id, command=command, kind=kind, size_bytes=size,
@@ -138,8 +138,9 @@ def transfers(graph: Graph, program: Program) -> list[Transfer]:
     return found
 
 
-def _moved(config: Config, c: Command) -> tuple[str, int]:
+def _moved(program: Program, c: Command) -> tuple[str, int]:
     """Kind and bytes of what a command moves between DRAM and chip."""
+    config = program.config
     if c.opcode is Opcode.LAYER:
         return "records", RECORD_BYTES
     if c.opcode is Opcode.LOAD_LINEAR:
@@ -149,7 +150,7 @@ def _moved(config: Config, c: Command) -> tuple[str, int]:
     kind, blocks = ("ofmap", c.num_blocks) if c.opcode is Opcode.STORE else ("ifmap", c.dma_blocks)
     if c.dram_addr >= CHIP_BASE or not blocks * c.seg_count * c.seg_words:
         return "", 0
-    return kind, segment_beats(config, c, blocks) * config.bus_bytes
+    return kind, segment_beats(config, c, blocks, program.unit_beats) * config.bus_bytes
 
 
 class _Owners:

@@ -2,10 +2,15 @@
 
 import numpy as np
 import pytest
+from chains import random_blocks
 from netlib import conv_net, random_inputs
+from testconfigs import WIDE
 
 from skimp.configs import PRESETS
+from skimp.isa import RECORD_BYTES
+from skimp.rlc.format import RAW_FRAME
 from skimp_compiler.compiler import compile_graph
+from skimp_compiler.program import DeviceStep, pack
 from skimp_sim.driver.device import Device, DeviceError
 from skimp_sim.driver.transport import SimTransport
 from skimp_sim.executor import run_program
@@ -48,6 +53,45 @@ def test_error_stops_and_reset_recovers(what, response):
     assert at - 8 * CONFIG.burst_beats < info <= at
 
     engine.sim.inject_error(0, 0, 0)
+    device.reset()
+    result = run_program(graph, program, inputs, engine=engine)
+    golden = run_graph(graph, inputs)
+    np.testing.assert_array_equal(result.values[graph.outputs[0]], golden[graph.outputs[0]])
+
+
+@pytest.mark.verilog
+@pytest.mark.xdist_group("wide")
+def test_damaged_units_stop_and_reset_recovers():
+    """Somebody else writes into a coded activation between two layers."""
+    rng = np.random.default_rng(7)
+    graph = random_blocks(np.random.default_rng(3))
+    inputs = random_inputs(rng, graph)
+    program = compile_graph(graph, WIDE, compress="bitmap", fuse=False)
+    place = next(place for place in program.tensors.values() if place.coding)
+    engine = RtlEngine(program)
+    dram, step = engine.dram, next(s for s in program.steps if isinstance(s, DeviceStep))
+    layers = list(step.layers)
+
+    def fill():
+        dram[: len(program.image)] = np.frombuffer(program.image, np.uint8)
+        for index, value in zip(graph.inputs, inputs):
+            data = pack(program.tensors[index], value)
+            address = program.tensors[index].address
+            dram[address : address + len(data)] = np.frombuffer(data, np.uint8)
+
+    def damage():
+        if program.layers[layers.pop(0)].output == place.index:
+            for n in range(place.num_units):
+                dram[place.address + n * place.coding.pitch_bytes] = RAW_FRAME + 1
+
+    fill()
+    records = program.records_addr
+    engine.sim.watch(records, records + RECORD_BYTES * len(program.layers))
+    device = Device(SimTransport(engine.sim, on_event=damage), WIDE)
+    with pytest.raises(DeviceError, match="DAMAGED") as caught:
+        device.run(step.address, limit_cycles=1_000_000)
+    assert len(str(caught.value).splitlines()) == 1
+
     device.reset()
     result = run_program(graph, program, inputs, engine=engine)
     golden = run_graph(graph, inputs)

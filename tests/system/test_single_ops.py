@@ -16,6 +16,7 @@ from testconfigs import ODD, QUAD, WIDE, on_rtl
 from skimp.configs import PRESETS
 from skimp.isa import COMMAND_BYTES
 from skimp.regs import COUNTERS
+from skimp_compiler import coding
 from skimp_compiler.compiler import compile_graph
 from skimp_sim import rtl_engine
 from skimp_sim.bench.rtl import Channel, RtlSim
@@ -26,6 +27,8 @@ from skimp_sim.rtl_engine import RtlEngine
 ON_HARDWARE = (
     "conv depthwise fully_connected add sub avg_pool max_pool mean pad concat logistic hard_swish"
 ).split()
+
+NO_STORE = dataclasses.replace(PRESETS["small"], name="no store", act_depth=0)
 
 STALLS = list(itertools.product((0, 100, 700), repeat=3))
 """Per mille of stalled clocks: read side, write side, answers."""
@@ -42,12 +45,12 @@ def every_dram(monkeypatch):
     monkeypatch.setattr(rtl_engine, "RtlSim", sim)
 
 
-def compare(graph, config, seed, *, rtl=False, fuse=None):
+def compare(graph, config, seed, *, rtl=False, fuse=None, compress="off"):
     """Run a graph and hold every value that the program leaves against the golden model."""
     rng = np.random.default_rng(seed)
     inputs = random_inputs(rng, graph)
     golden = run_graph(graph, inputs)
-    program = compile_graph(graph, config, fuse=fuse)
+    program = compile_graph(graph, config, fuse=fuse, compress=compress, activations=golden)
     engine = None
     if rtl:
         engine = RtlEngine(program)
@@ -93,6 +96,49 @@ def test_rtl_blocks(config, fuse):
     """1x1 and depthwise layers side by side, and layer by layer."""
     for seed in range(8):
         compare(random_blocks(np.random.default_rng(seed)), config, seed, rtl=True, fuse=fuse)
+
+
+def coded_networks(config, compress, count):
+    """Yield so many networks, each with its seed, of which activations lie coded in DRAM."""
+    for seed in itertools.count():
+        graph = (random_blocks if seed % 2 else random_chain)(np.random.default_rng(seed))
+        # Without values: coded whether or not it saves anything.
+        program = compile_graph(graph, config, compress=compress)
+        if any(place.coding for place in program.tensors.values()):
+            yield seed, graph
+            count -= 1
+        if not count:
+            return
+
+
+def compare_coded(config, compress, count, monkeypatch, *, rtl):
+    for seed, graph in coded_networks(config, compress, count):
+        with monkeypatch.context() as patch:
+            # The values choose the units, but not whether there are any.
+            patch.setattr(coding, "_FEWEST_SAVED", -np.inf)
+            program, result = compare(graph, config, seed, rtl=rtl, compress=compress)
+        coded = [place for place in program.tensors.values() if place.coding]
+        assert coded, seed
+        if rtl:
+            continue
+        for place in coded:
+            starts = place.address + np.arange(place.num_units) * place.coding.pitch_bytes
+            beats = {int(a): result.unit_beats[int(a)] for a in starts}
+            assert all(n * config.bus_bytes <= place.coding.pitch_bytes for n in beats.values())
+
+
+@pytest.mark.parametrize("compress", ["run-length", "bitmap"])
+@pytest.mark.parametrize("config", [WIDE, QUAD, NO_STORE], ids=lambda c: c.name)
+def test_functional_coded(config, compress, monkeypatch):
+    compare_coded(config, compress, 15, monkeypatch, rtl=False)
+
+
+@pytest.mark.verilog
+@pytest.mark.parametrize("compress", ["run-length", "bitmap"])
+@pytest.mark.parametrize("config", on_rtl(WIDE, QUAD))
+def test_rtl_coded(config, compress, monkeypatch):
+    """Activations that go through DRAM by runs or by a bitmap, with stalls on every channel."""
+    compare_coded(config, compress, 6, monkeypatch, rtl=True)
 
 
 CORNERS = {

@@ -10,10 +10,11 @@ from types import SimpleNamespace
 from amaranth import *
 
 from skimp.prim.choose import choose
+from skimp.rlc.format import CODEC_BYTES
 
 __all__ = ["CHUNK", "count_levels", "gather", "lookup", "moved_bases", "scatter"]
 
-CHUNK = 16
+CHUNK = CODEC_BYTES
 """Bytes that move in a clock."""
 
 _GROUP = 4

@@ -10,17 +10,24 @@ from skimp_sim.traffic import traffic_of
 __all__ = ["perf_report"]
 
 
-def perf_report(graph: Graph, config: Config, *, fuse: bool | None = None) -> Report:
-    """Return what the cycle model says about a network; no values, so no answer.
+def perf_report(
+    graph: Graph,
+    config: Config,
+    *,
+    fuse: bool | None = None,
+    compress: str = "off",
+    activations: dict | None = None,
+) -> Report:
+    """Return what the cycle model says about a network; no answer.
 
     Parameters
     ----------
     graph : Graph
     config : Config
-    fuse : bool or None
-        As `compile_graph` takes it.
+    fuse, compress, activations
+        As `compile_graph` takes them.
     """
-    program = compile_graph(graph, config, fuse=fuse)
+    program = compile_graph(graph, config, fuse=fuse, compress=compress, activations=activations)
     result = run_perf(program)
     traffic = traffic_of(graph, program)
     rows = [

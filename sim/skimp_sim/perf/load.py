@@ -6,9 +6,11 @@ from skimp.config import Config
 from skimp.dma.load import _PENDING, _RUNS
 from skimp.isa import CHIP_BASE, Opcode
 from skimp.mem import act_store
+from skimp.rlc.format import unit_pitch_bytes
 from skimp_sim.perf.kernel import NEVER, CommandQueue, Fifo, Semaphores, Unit
 from skimp_sim.perf.read import LOAD_CLIENT
 from skimp_sim.perf.timing import timing_of
+from skimp_sim.perf.units import UnitsIn
 
 __all__ = ["LoadData", "LoadRequests", "writer_runs"]
 
@@ -61,16 +63,25 @@ def writer_runs(config: Config, command) -> list[tuple[int, int, int]]:
 class LoadRequests(Unit):
     """Turns commands into segments, one a clock; 2 clocks between commands.
 
+    Of coded units one is asked for in two clocks.
+
     Parameters
     ----------
     config : Config
     queue : CommandQueue
     reader : Reader
     data : LoadData
+    unit_beats : dict
+        Beats of coded units, by address.
     """
 
-    def __init__(self, config: Config, queue: CommandQueue, reader, data: "LoadData"):
+    def __init__(
+        self, config: Config, queue: CommandQueue, reader, data: "LoadData", unit_beats: dict
+    ):
         self._config = config
+        self._unit_beats = unit_beats
+        self._turned = False  # the command's way is free
+        self._left = self._front = self._unit = 0  # of a segment of coded units
         self._queue = queue
         self._reader = reader
         self.data = data
@@ -103,6 +114,10 @@ class LoadRequests(Unit):
                 self.wake(granted)
         elif not self._handed:
             self._hand(t)
+        elif not self._turned:
+            self._turn(t)
+        elif self.command.code:
+            self._ask_unit(t)
         else:
             self._ask(t)
 
@@ -121,8 +136,46 @@ class LoadRequests(Unit):
         self.wake(t + 1)
         self._segment = self._block = 0
         self._addr = self._block_addr = command.dram_addr
+        self._left = 0
+        self._turned = not (command.code or self.data.coded)
         if not command.seg_words:
             self.command = None
+
+    def _turn(self, t: int) -> None:
+        """Wait until what came on the other way is through."""
+        command, data = self.command, self.data
+        over = data.coded or not len(data.runs) if command.code else data.units.over
+        if over:
+            data.coded = bool(command.code)
+            self._turned = True
+        self._at = t + 1
+        self.wake(t + 1)
+
+    def _ask_unit(self, t: int) -> None:
+        config, command, data = self._config, self.command, self.data
+        if not self._left:
+            # Clocks for the segment, and to look the unit up.
+            self._left, self._front, self._unit = command.seg_words, command.skip, self._addr
+            self._at = t + 2
+            self.wake(t + 2)
+            return
+        free = self._reader.free[LOAD_CLIENT]
+        if free > t or not data.units.has_room:
+            self.wake(free if free > t else t + 1)
+            return
+        keep = min(command.unit_words - self._front, self._left)
+        beats = self._unit_beats[self._unit]
+        data.units.ask(beats, command.unit_words, self._front, keep)
+        self._reader.accept(t, LOAD_CLIENT, self._unit, beats)
+        data.wake(t + 1)
+        unit_bytes = command.unit_words * config.word_bytes
+        self._unit += unit_pitch_bytes(unit_bytes, config.bus_bytes)
+        self._left -= keep
+        self._front = 0
+        self._at = t + (2 if self._left else 1)
+        self.wake(self._at)
+        if not self._left:
+            self._next_segment()
 
     def _ask(self, t: int) -> None:
         config, command, data = self._config, self.command, self.data
@@ -145,7 +198,11 @@ class LoadRequests(Unit):
         data.wake(max(data.runs.visible, t + 1))
         self._at = t + 1
         self.wake(t + 1)
-        self._addr = addr + command.seg_stride
+        self._next_segment()
+
+    def _next_segment(self) -> None:
+        command = self.command
+        self._addr += command.seg_stride
         self._segment += 1
         if self._segment == command.seg_count:
             self._segment = 0
@@ -195,6 +252,8 @@ class LoadData(Unit):
         self._act_popped = -1  # clock of the last beat taken
         # The run that is taken apart.
         self._run_beats = self._run_words = 0
+        self.coded = False  # beats of DRAM are those of units
+        self.units = UnitsIn(config)
         # Writer.
         self._command = None
         self._queue = deque()  # runs of clocks to come
@@ -206,6 +265,8 @@ class LoadData(Unit):
 
     def room_beats(self, t: int) -> int:
         """Beats that have room in clock t, the present or the last one."""
+        if self.coded:
+            return self.units.room_beats
         level = self._level if self._changed < t else self._level_before
         return (self._capacity - level) // self._config.bus_words
 
@@ -266,7 +327,10 @@ class LoadData(Unit):
         # Fill
         pushed = 0
         runs = self.runs
-        if runs.visible <= t:
+        if self.coded:
+            pushed, later = self._fill_units(t, level)
+            following = min(following, later)
+        elif runs.visible <= t:
             chip, beats, skip, words = runs.first
             if chip:
                 there = NEVER
@@ -310,6 +374,24 @@ class LoadData(Unit):
                 self._reader.wake(t + 2)
         if following < self.due:
             self.due = following
+
+    def _fill_units(self, t: int, level: int) -> tuple[int, int]:
+        """Take a beat of a unit, give words of one; return the words and the next clock to look."""
+        units, reader = self.units, self._reader
+        there = reader.load_beat()
+        if there <= t and units.room_beats:
+            units.beat(t)
+            reader.take_load_beat(t)
+            there = t + 1
+        units.decode()
+        pushed = 0
+        if units.next_chunk <= t and self._capacity - level >= self._lanes:
+            pushed = units.take_chunk(t)
+            units.decode()
+            self.requests.wake(t + 1)
+            if reader.load_waits:
+                reader.wake(t + 1)
+        return pushed, max(min(there, units.next_chunk), t + 1)
 
     def _begin(self, t: int) -> None:
         """The writer takes a command in clock t."""

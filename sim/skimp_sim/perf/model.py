@@ -112,13 +112,17 @@ class _Machine:
         self.seq = seq = Sequencer(config, commands, step.address, reader, semaphores)
         queues = seq.queues
         self.load_data = load_data = LoadData(config, reader, semaphores)
-        self.load = LoadRequests(config, queues[IsaUnit.LOAD], reader, load_data)
+        self.load = LoadRequests(
+            config, queues[IsaUnit.LOAD], reader, load_data, program.unit_beats
+        )
         self.linear = Linear(config, queues[IsaUnit.WGT], reader, semaphores)
         self.array = Array(config, queues[IsaUnit.ARRAY], semaphores)
         self.depthwise = Depthwise(config, queues[IsaUnit.DEPTHWISE], semaphores)
         self.drain = Drain(config, queues[IsaUnit.DRAIN], semaphores)
         self.writer = Writer(config, memory)
-        self.store = Store(config, queues[IsaUnit.STORE], self.writer, semaphores)
+        self.store = Store(
+            config, queues[IsaUnit.STORE], self.writer, semaphores, program.unit_beats
+        )
         reader.clients = [seq, self.load, self.linear]
         seq.units = {
             IsaUnit.LOAD: self.load,

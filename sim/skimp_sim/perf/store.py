@@ -7,6 +7,7 @@ from skimp.dma.store import _QUEUED_BEATS, _STORED, _TICKETS
 from skimp.isa import CHIP_BASE, RECORD_BYTES, Opcode
 from skimp_sim.perf.kernel import NEVER, CommandQueue, Fifo, Semaphores, Unit
 from skimp_sim.perf.read import Memory, next_burst
+from skimp_sim.perf.units import UnitsOut
 
 __all__ = ["Store", "Writer"]
 
@@ -119,10 +120,21 @@ class Store(Unit):
     queue : CommandQueue
     writer : Writer
     semaphores : Semaphores
+    unit_beats : dict
+        Beats of coded units, by address.
     """
 
-    def __init__(self, config: Config, queue: CommandQueue, writer: Writer, semaphores: Semaphores):
+    def __init__(
+        self,
+        config: Config,
+        queue: CommandQueue,
+        writer: Writer,
+        semaphores: Semaphores,
+        unit_beats: dict,
+    ):
         self._config = config
+        self._unit_beats = unit_beats
+        self._units = UnitsOut(config)
         self._queue = queue
         self._writer = writer
         writer.store = self
@@ -135,7 +147,7 @@ class Store(Unit):
         self._segment = self._block = 0
         self._addr = self._block_addr = 0
         self._left = 0  # beats of the segment; 0: its segment comes first
-        self._beats = deque()  # (clock of the read, chip, end, stored)
+        self._beats = deque()  # (clock of the read, chip, coded, end, stored, granted)
         self._popped = -1
         self._tickets = Fifo(_TICKETS)
         self._open = deque()  # grant clocks of commands whose ticket is not answered
@@ -146,7 +158,7 @@ class Store(Unit):
 
     def step(self, t: int) -> None:
         following = NEVER
-        beats, tickets, writer = self._beats, self._tickets, self._writer
+        beats, tickets, writer, units = self._beats, self._tickets, self._writer, self._units
         level = len(beats) - (1 if beats and beats[-1][0] == t - 1 else 0)
 
         # A ticket is answered.
@@ -158,7 +170,7 @@ class Store(Unit):
                     self._semaphores.post(_STORED, t + 2)
                 end = t + 1 + stored
                 self.busy.append((granted, end))
-                if self._command is None and not beats and not len(tickets):
+                if self._command is None and not beats and not len(tickets) and units.over:
                     self.idle_from = end
                     self.sequencer.wake(end)
                 following = t + 1
@@ -167,11 +179,22 @@ class Store(Unit):
 
         # A beat leaves the queue.
         if beats:
-            read, chip, end, stored, granted = beats[0]
+            read, chip, coded, end, stored, granted = beats[0]
             there = read + 3
             if self._popped >= there:
                 there = self._popped + 1
-            if there <= t:
+            if there <= t and coded:
+                room = max(units.ready, t)
+                if room <= t:
+                    units.push(t, (end, stored, granted))
+                    beats.popleft()
+                    self._popped = t
+                    following = t + 1
+                elif room < following:
+                    following = room
+            elif there <= t and not units.empty:
+                following = t + 1
+            elif there <= t:
                 room = tickets.writable(t)
                 if room <= t and not chip:
                     room = writer.beat_ready(t)
@@ -188,6 +211,23 @@ class Store(Unit):
                     following = room
             elif there < following:
                 following = there
+
+        # Coded bursts, and their beats.
+        if units.next_burst <= t and writer.free <= t:
+            writer.accept(t, *units.take_burst(t))
+        if units.next_burst < following:
+            following = max(units.next_burst, t + 1)
+        if units.beats:
+            there = max(units.beats[0][0], tickets.writable(t))
+            if there <= t:
+                there = writer.beat_ready(t)
+            if there <= t:
+                mark = units.take_beat(t)
+                if mark is not None and mark[0]:
+                    tickets.push(t, (writer.sent + 1, *mark[1:]))
+                writer.take_beat(t)
+                there = t + 1
+            following = min(following, there)
 
         # The walk.
         if self._at <= t:
@@ -217,10 +257,14 @@ class Store(Unit):
                 self.snapshots.append((command.layer_id, t + 1))
             return
         layer = command.opcode is Opcode.LAYER
-        config = self._config
+        config, units = self._config, self._units
         if not self._left:
             chip = command.dram_addr >= CHIP_BASE
-            if not chip and self._writer.free > t:
+            coded = not layer and command.code
+            if (coded and not units.has_room) or not (chip or coded or units.over):
+                self._at = t + 1
+                return
+            if not chip and not coded and self._writer.free > t:
                 self._at = t + 1 if self._writer.free == NEVER else self._writer.free
                 return
             if layer:
@@ -230,7 +274,10 @@ class Store(Unit):
                 skip = self._addr // config.word_bytes % words
                 start = self._addr - skip * config.word_bytes
                 self._left = -(-(command.seg_words + skip) // words)
-            if not chip:
+            if coded:
+                num_bytes = command.seg_words * config.word_bytes
+                units.place(start, self._unit_beats[start], num_bytes)
+            elif not chip:
                 self._writer.accept(t, start, self._left)
             self._at = t + 1
             return
@@ -252,7 +299,8 @@ class Store(Unit):
                 end = self._block == command.num_blocks
         chip = command.dram_addr >= CHIP_BASE
         stored = bool(command.post & _STORED)
-        self._beats.append((t, chip, end, stored, self._granted))
+        coded = not layer and bool(command.code)
+        self._beats.append((t, chip, coded, end, stored, self._granted))
         if end:
             self._semaphores.post(command.post & ~_STORED, t + 2)
             self._command = None
