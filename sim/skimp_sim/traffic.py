@@ -507,6 +507,8 @@ class _Network:
 
     def _map(self, moves: list[Transfer], place: TensorPlace, used: int) -> Counter:
         """The same of a map, of which `used` values had to move."""
+        if place.coding is not None:
+            return Counter({"codes, halos": sum(move.size_bytes for move in moves) - used})
         touched = np.zeros(place.num_blocks * place.plane_words, bool)
         asked = beats = 0
         for move in moves:
