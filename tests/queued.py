@@ -28,14 +28,14 @@ class Queued(wiring.Component):
     """
 
     def __init__(self, unit, *, depth: int):
-        self._unit, self._depth = unit, depth
+        self.unit, self._depth = unit, depth
         members = dict(unit.signature.members)
         members["command"] = In(stream.Signature(COMMAND_BITS))
         super().__init__(members | {"offered": Out(1)})
 
     def elaborate(self, platform):
         m = Module()
-        m.submodules.unit = unit = self._unit
+        m.submodules.unit = unit = self.unit
         m.submodules.queue = queue = SyncFIFOBuffered(width=COMMAND_BITS, depth=self._depth)
         m.d.comb += [
             queue.w_data.eq(self.command.payload),

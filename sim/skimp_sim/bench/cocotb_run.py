@@ -15,9 +15,9 @@ from pathlib import Path
 from cocotb_tools.check_results import get_results
 from cocotb_tools.runner import Verilator
 
-from skimp.gen import to_verilog
 from skimp_sim.bench.vectors import flat_ports
 from skimp_sim.bench.verilator import ToolError, cache_dir, check_tools, verilator_env
+from skimp_sim.bench.verilog import verilog_of
 
 __all__ = ["CocotbError", "run_cocotb"]
 
@@ -88,7 +88,8 @@ def run_cocotb(
     Parameters
     ----------
     component : wiring.Component
-        Ports have their Verilog names in the bench: `dut.a__b`, `dut.clk`, `dut.rst`.
+        Ports have their Verilog names in the bench: `dut.a__b`, `dut.clk`, `dut.rst`. May be used
+        for many runs; its Verilog is made for the first one only.
     bench : str or Path
         Python file with `@cocotb.test()` functions; the file that calls will do.
     platform : object
@@ -111,7 +112,7 @@ def run_cocotb(
         The build failed.
     """
     check_tools()
-    text = to_verilog(component, name=_TOP, platform=platform)
+    text = verilog_of(component, name=_TOP, platform=platform)
     names = ["clk", "rst", *flat_ports(component)]
     control = "`verilator_config\n" + "".join(
         f'public_flat_rw -module "{_TOP}" -var "{name}"\n' for name in names

@@ -12,8 +12,8 @@ from amaranth import *
 from amaranth.hdl import Fragment, Value
 from amaranth.sim import Simulator
 
-from skimp.gen import to_verilog
 from skimp_sim.bench.verilator import build_shared
+from skimp_sim.bench.verilog import verilog_of
 
 __all__ = ["flat_ports", "run_vectors"]
 
@@ -49,6 +49,7 @@ def run_vectors(
     Parameters
     ----------
     component : wiring.Component
+        May be used for many runs; its Verilog is made for the first one only.
     inputs : list of dict
         One per clock: port name -> bits (negative numbers are cut to the port's width). A port
         that is not named keeps its value; all start at 0.
@@ -123,7 +124,7 @@ def _run_pysim(component, ports, inputs, outputs, platform):
 
 
 def _run_verilator(component, ports, inputs, outputs, platform, extra_sources):
-    text = to_verilog(component, name=_TOP, platform=platform)
+    text = verilog_of(component, name=_TOP, platform=platform)
     header = re.search(rf"^module {_TOP}\((.*?)\);", text, re.MULTILINE | re.DOTALL).group(1)
     present = set(re.findall(r"[\w$]+", header))
     # A port of no bits, and one that nothing drives or reads, may be missing from the header.

@@ -2,6 +2,7 @@
 
 import dataclasses
 import random
+from functools import cache
 
 import numpy as np
 import pytest
@@ -44,6 +45,12 @@ UNITS = [
         for config in (THREE, PAIRS, FIVE)
     ),
 ]
+
+
+@cache
+def queued(unit, config, **arguments):
+    """A unit behind its queue, one for all runs."""
+    return Queued(unit(config, **arguments), depth=QUEUE)
 
 
 class Job:
@@ -147,8 +154,8 @@ class Trace:
 
     def __init__(self, config, jobs, *, flight, backend, gaps=(), where=""):
         self.config, self.jobs, self.flight, self.where = config, jobs, flight, where
-        self.control = ArrayControl(config, flight_cycles=flight)
-        dut = Queued(self.control, depth=QUEUE)
+        dut = queued(ArrayControl, config, flight_cycles=flight)
+        self.control = dut.unit
         rows = [f"row__{i}" for i in range(config.pixels)]
         vectors = queue_up(jobs, gaps)
         clocks = sum(job.clocks + flight + 30 for job in jobs) + 200
@@ -356,8 +363,7 @@ def test_psums(config, backend):
         where = f"seed {500 + seed}"
         pick, rng = random.Random(500 + seed), np.random.default_rng(500 + seed)
         memories = Memories(config, rng)
-        unit = ArrayUnit(config)
-        dut = Queued(unit, depth=QUEUE)
+        dut = queued(ArrayUnit, config)
         jobs = []
         while len(jobs) < num_jobs:
             slot = len(jobs) % config.psum_slots
@@ -375,9 +381,7 @@ def test_psums(config, backend):
         psums = [f"psum__{i}" for i in range(config.pixels)]
         assert set(psums) <= set(flat_ports(dut))
         outputs = ["post", "idle", "inc_array", "inc_macs_gated"]
-        first_run = run_vectors(
-            Queued(ArrayUnit(config), depth=QUEUE), vectors, outputs, backend=backend
-        )
+        first_run = run_vectors(dut, vectors, outputs, backend=backend)
         posts = [n for n, r in enumerate(first_run) if r["post"]]
         assert [first_run[n]["post"] for n in posts] == [job.post for job in jobs], where
 
@@ -404,7 +408,7 @@ def test_psums(config, backend):
                 if job.first:  # idle lanes of the last group start at 0 like the rest
                     state[job.num_pixels : job.num_groups * config.pixels] = 0
         for n, (job, group) in reads.items():
-            got = results[n + unit.psum_read_latency]
+            got = results[n + dut.unit.psum_read_latency]
             for i in range(config.pixels):
                 f = group * config.pixels + i
                 if f < job.num_pixels:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import random
+from functools import cache
 
 import numpy as np
 import pytest
@@ -30,6 +31,12 @@ UNITS = [
         for config in (ONE, THREE, PAIRS, FIVE)
     ),
 ]
+
+
+@cache
+def queued(config):
+    """The unit behind its queue, one for all runs."""
+    return Queued(DepthwiseUnit(config), depth=QUEUE)
 
 
 def pack(values, bits):
@@ -195,10 +202,10 @@ def run(layers, vectors, *, backend, gaps, where):
     vectors.append(dict(command__valid=0))
     clocks = sum(layer.walk + px + 40 for layer in layers) + 100
     vectors += [{} for _ in range(clocks)]
-    unit = DepthwiseUnit(config)
-    flight = unit.flight_cycles
+    dut = queued(config)
+    flight = dut.unit.flight_cycles
     outputs = ["post", "idle", "waiting", "inc_depthwise", "inc_macs_gated"]
-    first = run_vectors(Queued(unit, depth=QUEUE), vectors, outputs, backend=backend)
+    first = run_vectors(dut, vectors, outputs, backend=backend)
     posts = [n for n, r in enumerate(first) if r["post"]]
     assert [first[n]["post"] for n in posts] == [layer.fields["post"] for layer in layers], where
     active = [n for n, r in enumerate(first) if r["inc_depthwise"]]
@@ -227,13 +234,12 @@ def run(layers, vectors, *, backend, gaps, where):
         enabled = (1 << px) - 1 & ~(n % 3)
         vectors[n] |= place | dict(psum_rd_en=enabled)
     psums = [f"psum__{r}__{i}" for r in range(config.dw_rows) for i in range(px)]
-    dut = Queued(DepthwiseUnit(config), depth=QUEUE)
     results = run_vectors(dut, vectors, psums, backend=backend)
     checked = 0
     for n, (layer, r, group) in reads.items():
         for i in range(px):
             f = group * px + i
-            result = results[n + unit.psum_read_latency]
+            result = results[n + dut.unit.psum_read_latency]
             got = result[f"psum__{r}__{i}"]
             here = f"{where} command {layers.index(layer)} row {r} pixel {f}"
             others = [result[f"psum__{row}__{i}"] for row in range(config.dw_rows) if row != r]

@@ -3,6 +3,7 @@
 import dataclasses
 import random
 from collections import Counter
+from functools import cache
 
 import numpy as np
 import pytest
@@ -140,6 +141,12 @@ class Surroundings(wiring.Component):
         return m
 
 
+@cache
+def surroundings(config, psum_read_latency):
+    """One for all runs."""
+    return Surroundings(config, psum_read_latency)
+
+
 def pack(values, bits):
     return sum((int(v) & (1 << bits) - 1) << bits * k for k, v in enumerate(values))
 
@@ -152,7 +159,7 @@ class Bench:
         self.choice = random.Random(seed)
         self.where = f"seed {seed}"
         rng, channels = self.rng, config.out_channels
-        self.dut = Surroundings(config, psum_read_latency)
+        self.dut = surroundings(config, psum_read_latency)
         self.psum = rng.integers(
             -(1 << 22), 1 << 22, (config.psum_slots, config.tile_pixels, channels)
         )
