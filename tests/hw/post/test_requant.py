@@ -119,12 +119,19 @@ def cases():
 
 @pytest.mark.parametrize("mixed", [False, True])
 @pytest.mark.parametrize("slices", [1, 2])
-@pytest.mark.parametrize("body", BODIES)
-def test_lane(body, slices, mixed):
+@pytest.mark.parametrize(
+    ("body", "every"),
+    [
+        pytest.param({}, 3, id="pysim"),
+        pytest.param({}, 1, id="pysim-all", marks=pytest.mark.long),
+        *(pytest.param(*body.values, 1, id=body.id, marks=body.marks) for body in BODIES[1:]),
+    ],
+)
+def test_lane(body, every, slices, mixed):
     """A value a clock; mixed: neighbours in the pipeline have nothing in common."""
     seed = 17
     rng = random.Random(seed)
-    values = list(cases())
+    values = list(cases())[::every]
     if mixed:
         rng.shuffle(values)
     results = run_vectors(RequantLane(slices=slices), lane_vectors(values, rng), ["ofmap"], **body)
