@@ -14,7 +14,7 @@ from skimp_sim.bench.vectors import run_vectors
 TINY = PRESETS["tiny"]
 PLAIN = replace(TINY, name="plain", pixels=2, packed=False)
 ODD = replace(TINY, name="odd", pixels=3, in_channels=16, out_channels=16)
-LUTS = replace(ODD, name="luts", dw_slices=False)
+LUTS = replace(TINY, name="luts", pixels=3, dw_slices=False)
 VERILATOR = {"backend": "verilator"}
 PRIMITIVE = VERILATOR | {"platform": "xilinx", "extra_sources": (SIM_MODEL,)}
 CASES = [
