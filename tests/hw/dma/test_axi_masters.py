@@ -8,6 +8,7 @@ import dataclasses
 import itertools
 import os
 import random
+from functools import cache
 
 import cocotb
 import pytest
@@ -438,6 +439,7 @@ def environment(config, **more):
     }
 
 
+copier, readers = cache(Copier), cache(Readers)  # one of each for all runs
 CONFIGS = [ODD, dataclasses.replace(WIDE, burst_beats=8), QUAD]
 
 
@@ -448,20 +450,20 @@ def test_copies(config):
     for seed, (idle, pressure) in enumerate(CROSS):
         shares = ",".join(map(str, (idle, idle, pressure, pressure, pressure)))
         env = environment(config, SEED=str(seed), STALLS=shares)
-        run_cocotb(Copier(config), __file__, testcase="bench_copies", env=env)
+        run_cocotb(copier(config), __file__, testcase="bench_copies", env=env)
 
 
 @pytest.mark.verilog
 def test_counts_of_bursts_wrap():
     """More than 256 bursts: the counts go on from 0."""
     env = environment(ODD, SEED="5", STALLS="0,0,0.3,0,0.6", SINGLES="300")
-    run_cocotb(Copier(ODD), __file__, testcase="bench_copies", env=env)
+    run_cocotb(copier(ODD), __file__, testcase="bench_copies", env=env)
 
 
 @pytest.mark.verilog
 @pytest.mark.parametrize("bench", ["bench_errors", "bench_stop"])
 def test_errors_and_stop(bench):
-    run_cocotb(Copier(ODD), __file__, testcase=bench, env=environment(ODD))
+    run_cocotb(copier(ODD), __file__, testcase=bench, env=environment(ODD))
 
 
 @pytest.mark.verilog
@@ -469,13 +471,13 @@ def test_errors_and_stop(bench):
 def test_room(config):
     for seed in range(4):
         env = environment(config, SEED=str(seed))
-        run_cocotb(Readers(config), __file__, testcase="bench_room", env=env)
+        run_cocotb(readers(config), __file__, testcase="bench_room", env=env)
 
 
 @pytest.mark.verilog
 @pytest.mark.parametrize("config", [ODD, QUAD], ids=lambda c: c.name)
 def test_turns(config):
-    run_cocotb(Readers(config), __file__, testcase="bench_turns", env=environment(config))
+    run_cocotb(readers(config), __file__, testcase="bench_turns", env=environment(config))
 
 
 def test_refuses_one_client():
