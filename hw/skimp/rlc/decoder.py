@@ -73,9 +73,9 @@ class Decoder(wiring.Component):
 
     Notes
     -----
-    *Throughput*: 5 clocks for a frame, none between units of some frames. *Latency*: 17 to 21 clocks
-    from a unit's last beat, or from the one with the end of its first frame, to its first chunk,
-    where nothing is before it.
+    *Throughput*: 5 clocks for a frame, none between units; but 16 bytes of the beats a clock, with
+    what fills them up, and 1 more for a unit. *Latency*: 17 to 21 clocks from a unit's last beat, or
+    from the one with the end of its first frame, to its first chunk, where nothing is before it.
     """
 
     def __init__(self, config: Config):

@@ -189,12 +189,13 @@ def test_errors(config):
 
 @cocotb.test()
 async def bench_rate(dut):
-    """Units of 20 frames: 5 clocks for a frame, none between units; a chunk in four of five."""
+    """Units of 20 frames and of one: 5 clocks for a frame, none between units."""
     rng = random.Random(3)
     units = []
     for share in (1, 0.8, 0.5, 0.2, 0):
         data = bytes(0 if rng.random() < share else 7 for _ in range(20 * FRAME))
         units += [(code, data, 0) for code in CODES]
+    units += [(CODES[n % 2], bytes([7, 0, 0, 7] * 16), 0) for n in range(6)]
     units = encoded(units, rng)
     bench = Bench(dut, seed=1, eighths=0)
     await bench.start(("unit", "i"), has_errors=True)
@@ -202,7 +203,7 @@ async def bench_rate(dut):
     await bench.until_idle(1000)
     check(bench, units, "")
     clocks = [clock for _, clock, _ in bench.sent]
-    assert clocks == [clocks[0] + n // 4 * 5 + n % 4 for n in range(10 * 80)]
+    assert clocks == [clocks[0] + n // 4 * 5 + n % 4 for n in range(10 * 80 + 6 * 4)]
 
 
 @pytest.mark.parametrize("config", CONFIGS)
