@@ -26,6 +26,18 @@ SKIMP = Path(sys.executable).with_name("skimp")
 
 ON_TINY = ("ad01_int8", "kws_ref_model")
 ON_ZCU104 = ("mobilenet_v1", "mobilenet_v2", "efficientnet_lite0", "resnet50")
+CODED = {
+    "small": {
+        "efficientnet_lite0": ("auto",),
+        "mobilenet_v2_1.0_224_int8": ("auto",),
+        "mobilenetv2_160_035_int8": ("run-length", "bitmap"),
+    }
+}
+"""Runs with codes for activations in DRAM, too: network -> --compress."""
+
+CODED_MODELS = {"zcu104": {"vgg16": ("auto",), "yolov3_tiny": ("auto",)}}
+"""The same by the cycle model alone."""
+
 MODELLED = "zcu104"
 """Every built-in network goes through the cycle model for this preset."""
 
@@ -50,11 +62,13 @@ def work(options) -> list[tuple[str, str, Path | None]]:
     return runs
 
 
-def modelled(model: str, config: str) -> dict:
+def modelled(model: str, config: str, picture: Path | None = None, compress="off") -> dict:
     """Return what is kept of the cycle model's answer."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "perf.json"
-        command = [SKIMP, "perf", model, "--config", config, "--json", path]
+        command = [SKIMP, "perf", model, "--config", config, "--compress", compress, "--json", path]
+        if picture is not None:
+            command += ["--input", picture]
         code = subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode
         if code:
             raise SystemExit(f"bench: perf of {model} on {config} ended with status {code}")
@@ -69,11 +83,12 @@ def modelled(model: str, config: str) -> dict:
     }
 
 
-def measure(model: str, config: str, picture: Path | None) -> dict:
+def measure(model: str, config: str, picture: Path | None, compress: str = "off") -> dict:
     """Return what is kept of one checked run."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "run.json"
         command = [SKIMP, "run", model, "--config", config, "--check", "--json", path]
+        command += ["--compress", compress]
         if picture is not None:
             command += ["--input", picture]
         code = subprocess.run(command, check=False).returncode
@@ -87,11 +102,26 @@ def measure(model: str, config: str, picture: Path | None) -> dict:
     return {key: value for key, value in run.items() if key != "layers"} | {"layers": layers}
 
 
-def keep(runs: dict, models: dict) -> None:
+def coded(config: str, model: str, picture: Path | None, *, on_rtl: bool) -> dict:
+    """Return the totals with codes, by --compress, of the RTL (where asked for) and the model."""
+    found = {}
+    for compress in (CODED if on_rtl else CODED_MODELS)[config].get(Path(model).stem, ()):
+        entry = {"model": modelled(model, config, picture, compress)["total"]}
+        if on_rtl:
+            run = measure(model, config, picture, compress)
+            entry |= {"rtl": run["total"], "bit_exact": run["bit_exact"]}
+        found[f"{Path(model).stem} {config} {compress}"] = entry
+    return found
+
+
+def keep(runs: dict, models: dict, codes: dict) -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
     partial = KEPT.with_suffix(".partial")
     partial.write_text(
-        json.dumps({"schema": 1, "runs": runs, "models": models}, indent=1, sort_keys=True) + "\n"
+        json.dumps(
+            {"schema": 1, "runs": runs, "models": models, "coded": codes}, indent=1, sort_keys=True
+        )
+        + "\n"
     )
     os.replace(partial, KEPT)
 
@@ -103,17 +133,23 @@ def main() -> None:
     options = parser.parse_args()
     options.config = options.config or ["small", "tiny", "zcu104"]
     kept = json.loads(KEPT.read_text()) if KEPT.is_file() else {"runs": {}}
-    runs, models = kept["runs"], kept.get("models", {})
+    runs, models, codes = kept["runs"], kept.get("models", {}), kept.get("coded", {})
     for model, config, picture in work(options):
         key = f"{Path(model).stem} {config}"
         runs[key] = measure(model, config, picture)
         models[key] = modelled(model, config)
-        keep(runs, models)
+        if config in CODED:
+            codes |= coded(config, model, picture, on_rtl=True)
+        keep(runs, models, codes)
     if not options.models:
         for model in BUILTIN:
             models[f"{model} {MODELLED}"] = modelled(model, MODELLED)
-            keep(runs, models)
-    write_results(runs, models, RESULTS, charts=(f"{DEFAULT} small", "resnet50 zcu104"))
+            keep(runs, models, codes)
+        for config, networks in CODED_MODELS.items():
+            for model in networks:
+                codes |= coded(config, model, None, on_rtl=False)
+                keep(runs, models, codes)
+    write_results(runs, models, codes, RESULTS, charts=(f"{DEFAULT} small", "resnet50 zcu104"))
 
 
 if __name__ == "__main__":

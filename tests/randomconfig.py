@@ -52,4 +52,5 @@ def random_config(rng) -> Config:
         act_words=act_words,
         act_depth=int(rng.choice([0, between(4, 200), between(200, 20_000)])),
         queue_depth=between(2, 16),
+        tile_table_depth=int(rng.integers(0, 4097)) if bus_words * in_channels >= 16 else 0,
     )

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from skimp.config import CHAIN, DW_LAG_TAPS, DW_SUM_BITS, Config
-from skimp.isa import TABLE_ENTRIES
+from skimp.isa import MAX_UNIT_BEATS, TABLE_ENTRIES
 from skimp.pe.wgt_spad import DEEP_WORDS
 
 __all__ = ["COEFFICIENTS", "KEYS", "block_counts", "estimate", "fixed_area", "memories", "terms"]
@@ -118,6 +118,12 @@ def memories(config: Config) -> dict[str, tuple]:
     }
     if cfg.dw_rows > 1:
         found["dw_wgt_spad kept"] = ("distributed", 1, 8 * cfg.out_channels, DW_LAG_TAPS)
+    if cfg.tile_table_depth:
+        found |= {
+            "core tile_table": ("block", 1, MAX_UNIT_BEATS.bit_length(), cfg.tile_table_depth),
+            "unit_reader": ("auto", 1, cfg.bus_bits, cfg.load_queue_beats),
+            "unit_writer": ("auto", 1, cfg.bus_bits + 3, 2 * cfg.burst_beats),
+        }
     if cfg.act_depth:
         # Block RAM is cut where the write enables are.
         cut = (1, cfg.chip_bits) if cfg.urams else (cfg.chip_words, cfg.word_bits)
@@ -147,6 +153,8 @@ def block_counts(config: Config) -> dict[str, int]:
     if cfg.narrow_requant_lanes:
         counts["narrow_requant_lane"] = cfg.narrow_requant_lanes
     counts["requant"] = slots
+    if cfg.tile_table_depth:
+        counts |= dict.fromkeys(("unit_reader", "rlc_decoder", "unit_writer", "rlc_encoder"), 1)
     if cfg.act_depth:
         counts["act_store"] = 1
     return counts
@@ -263,6 +271,10 @@ def terms(config: Config) -> dict[str, tuple[float, ...]]:
         "sequencer": (math.ceil(c.queue_depth / 32), bus, 1),
         "csr": (1,),
         "core": (pixels, 1),
+        "unit_reader": (bus, 1),
+        "rlc_decoder": (bus, 1),
+        "unit_writer": (bus, 1),
+        "rlc_encoder": (bus, 1),
         "act_store": (chip, chip * max(0, rows - 1), 1),
     }
 

@@ -31,6 +31,10 @@ from skimp.post.add_tables import AddTables
 from skimp.post.drain import DrainUnit
 from skimp.post.params import ParamSets
 from skimp.post.requant import Requant, RequantLane
+from skimp.rlc.decoder import Decoder
+from skimp.rlc.encoder import Encoder
+from skimp.rlc.unit_reader import UnitReader
+from skimp.rlc.unit_writer import UnitWriter
 from skimp.top import Core
 
 __all__ = ["Block", "blocks"]
@@ -187,9 +191,17 @@ def blocks(config: Config) -> list[Block]:
                 read_words=False,
             ),
         ),
-        Block(name="load_unit", make=lambda: LoadUnit(cfg)),
+        Block(
+            name="load_unit",
+            make=lambda: LoadUnit(cfg),
+            without=("load_unit.units",) if cfg.tile_table_depth else (),
+        ),
         Block(name="linear_unit", make=lambda: LinearUnit(cfg)),
-        Block(name="store_unit", make=lambda: StoreUnit(cfg)),
+        Block(
+            name="store_unit",
+            make=lambda: StoreUnit(cfg),
+            without=("store_unit.units",) if cfg.tile_table_depth else (),
+        ),
         Block(name="axi_reader", make=lambda: AxiReader(cfg, num_clients=3)),
         Block(name="axi_writer", make=lambda: AxiWriter(cfg)),
         Block(name="sequencer", make=lambda: Sequencer(cfg)),
@@ -213,6 +225,17 @@ def blocks(config: Config) -> list[Block]:
                 count=cfg.narrow_requant_lanes,
             )
         )
+    if cfg.tile_table_depth:
+        found += [
+            Block(
+                name="unit_reader", make=lambda: UnitReader(cfg), without=("unit_reader.decoder",)
+            ),
+            Block(name="rlc_decoder", make=lambda: Decoder(cfg)),
+            Block(
+                name="unit_writer", make=lambda: UnitWriter(cfg), without=("unit_writer.encoder",)
+            ),
+            Block(name="rlc_encoder", make=lambda: Encoder(cfg)),
+        ]
     if cfg.act_depth:
         found.append(Block(name="act_store", make=lambda: ActStore(cfg)))
     return [replace(block, urams=cfg.urams) for block in found]

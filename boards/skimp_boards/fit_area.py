@@ -31,7 +31,13 @@ SAMPLES: dict[str, tuple[Config, tuple[str, ...]]] = {
         (
             "narrow",
             replace(
-                PRESETS["small"], name="narrow", pixels=2, drain_pixels=1, act_words=2, bus_words=1
+                PRESETS["small"],
+                name="narrow",
+                pixels=2,
+                drain_pixels=1,
+                act_words=2,
+                bus_words=1,
+                tile_table_depth=0,
             ),
             _LANES + _LOADS,
         ),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from skimp.config import Config, ConfigError
 from skimp.configs import PRESETS
+from skimp.rlc.format import CODEC_BYTES
 from skimp_boards.area import estimate
 from skimp_boards.synth_blocks import BUDGET
 
@@ -82,6 +83,9 @@ class Space:
                         "drain_pixels": drain_pixels,
                         "burst_beats": min(p.burst_beats, 4096 // (bus_words * in_channels)),
                         "act_depth": _power(p.act_bytes / (act_words * in_channels)),
+                        "tile_table_depth": p.tile_table_depth
+                        if bus_words * in_channels >= CODEC_BYTES
+                        else 0,
                     }
                     config = self._try(p, fields | widths)
                     if config is not None:
