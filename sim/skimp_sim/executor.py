@@ -71,7 +71,8 @@ def run_program(
     inputs : list of np.ndarray
         In the order of graph.inputs.
     engine : object or None
-        Has `dram` and `chip` (uint8 arrays), `run(step, on_layer)`, `counts`, `counters`, `close`;
+        Has `dram` and `chip` (uint8 arrays), `run(step, on_layer)`, `counts`, `counters`,
+        `unit_beats`, `close`;
         None: the functional model. `on_layer` comes while the layer's output is still there.
     on_layer : callable or None
         Called with each layer_id that ends.
@@ -130,14 +131,14 @@ def run_program(
         for index in graph.outputs:
             if index not in values:
                 _materialise(graph, program, index, fetch, values)
+        return RunResult(
+            values=values,
+            counts=dict(engine.counts),
+            counters=dict(engine.counters),
+            unit_beats=dict(engine.unit_beats),
+        )
     finally:
         engine.close()
-    return RunResult(
-        values=values,
-        counts=dict(engine.counts),
-        counters=dict(engine.counters),
-        unit_beats=dict(engine.unit_beats),
-    )
 
 
 def _materialise(graph: Graph, program: Program, index: int, fetch, values) -> None:

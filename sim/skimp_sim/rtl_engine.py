@@ -11,6 +11,7 @@ from skimp_sim.counting import commands_of, count_layers
 from skimp_sim.dram.params import Ddr4Params
 from skimp_sim.driver.device import Device
 from skimp_sim.driver.transport import SimTransport
+from skimp_sim.rlc.units import beats_taken
 
 __all__ = ["RtlEngine", "ddr4_of"]
 
@@ -51,11 +52,7 @@ class RtlEngine:
         self._on_layer = None
         self.dram = self.sim.dram
         self.chip = self.sim.chip
-        steps = (step for step in program.steps if isinstance(step, DeviceStep))
-        commands = chain.from_iterable(commands_of(program, step) for step in steps)
-        self.counts = count_layers(program.config, commands, program.unit_beats)
         self.counters: dict[int, dict[str, int]] = {}
-        self.unit_beats = program.unit_beats
 
     def run(self, step: DeviceStep, on_layer) -> None:
         """Run a device step; `on_layer` is called while time stands still behind each layer."""
@@ -77,6 +74,23 @@ class RtlEngine:
         last = self.counters[step.layers[-1]]
         for name, value in rest.items():
             last[name] += value - before[name]
+
+    @property
+    def unit_beats(self) -> dict[int, int]:
+        """Beats that each unit of coded activations took, by its address."""
+        bus_bytes, found = self._program.config.bus_bytes, {}
+        for place in self._program.tensors.values():
+            if place.coding is not None:
+                found |= beats_taken(place, self.dram, bus_bytes)
+        return found
+
+    @property
+    def counts(self) -> dict:
+        """LayerCounts by layer_id."""
+        program = self._program
+        steps = (step for step in program.steps if isinstance(step, DeviceStep))
+        commands = chain.from_iterable(commands_of(program, step) for step in steps)
+        return count_layers(program.config, commands, self.unit_beats)
 
     def _event(self) -> None:
         self._on_layer(self._layers.pop(0))

@@ -6,7 +6,7 @@ from skimp.rlc.format import FRAME, RAW_FRAME, Code, payload_bytes
 from skimp_compiler.program import TensorPlace
 from skimp_sim.rlc.codec import StreamError, decode_tile, encode_tile
 
-__all__ = ["decode_unit", "encode_unit", "plain_bytes"]
+__all__ = ["beats_taken", "decode_unit", "encode_unit", "plain_bytes"]
 
 
 def encode_unit(code: Code, data: bytes, *, zero: int, beat_bytes: int) -> bytes:
@@ -23,13 +23,43 @@ def decode_unit(code: Code, coded: bytes, num_bytes: int, *, zero: int) -> bytes
     StreamError
         No encoder makes these bytes of a unit of that size.
     """
+    size = _coded_bytes(code, coded, num_bytes)
+    return decode_tile(code, coded[:size], num_bytes, zero=zero % 256)
+
+
+def _coded_bytes(code: Code, coded: bytes, num_bytes: int) -> int:
+    """Return the length of a unit from its frames' headers."""
     at = 0
     for first in range(0, num_bytes, FRAME):
         if at >= len(coded):
             raise StreamError(f"the unit ends after {first} of {num_bytes} bytes")
         size, levels = min(FRAME, num_bytes - first), coded[at]
         at += 1 + (size if levels == RAW_FRAME else payload_bytes(code, levels))
-    return decode_tile(code, coded[:at], num_bytes, zero=zero % 256)
+    return at
+
+
+def _units(place: TensorPlace, memory: np.ndarray):
+    """Yield the address of each unit of a coded activation, and the memory that it may take."""
+    for n in range(place.num_units):
+        start = place.address + n * place.coding.pitch_bytes
+        yield start, memory[start : start + place.coding.pitch_bytes].tobytes()
+
+
+def beats_taken(place: TensorPlace, memory: np.ndarray, beat_bytes: int) -> dict[int, int]:
+    """Return the beats that each unit of a coded activation takes, by its address.
+
+    Parameters
+    ----------
+    place : TensorPlace
+    memory : np.ndarray
+        uint8: DRAM.
+    beat_bytes : int
+    """
+    unit_bytes = place.coding.unit_words * place.block
+    return {
+        address: -(-_coded_bytes(place.coding.code, coded, unit_bytes) // beat_bytes)
+        for address, coded in _units(place, memory)
+    }
 
 
 def plain_bytes(place: TensorPlace, memory: np.ndarray) -> bytes:
@@ -45,9 +75,7 @@ def plain_bytes(place: TensorPlace, memory: np.ndarray) -> bytes:
     unit_bytes = coding.unit_words * place.block
     gap = (place.plane_words - place.height * place.width) * place.block
     plane = []
-    for n in range(place.num_units):
-        start = place.address + n * coding.pitch_bytes
-        coded = memory[start : start + coding.pitch_bytes].tobytes()
+    for n, (_, coded) in enumerate(_units(place, memory)):
         plane.append(decode_unit(coding.code, coded, unit_bytes, zero=place.zero_point))
         if (n + 1) % (place.num_units // place.num_blocks) == 0:
             plane.append(bytes(gap))
