@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from skimp.config import Config
-from skimp.isa import COMMAND_BYTES, Opcode, disassemble, parse
+from skimp.isa import COMMAND_BYTES, LoadTarget, Opcode, disassemble, parse
 from skimp_compiler.coding import code_maps
 from skimp_compiler.emitter import ACTIVATION_BASE
 from skimp_compiler.graph import Graph, ModelError
@@ -28,6 +28,7 @@ def compile_graph(
     depthwise: str = "unit",
     compress: str = "off",
     activations: dict | None = None,
+    resident: bool = False,
 ) -> Program:
     """Return the program of a network for a configuration.
 
@@ -47,11 +48,14 @@ def compile_graph(
         or "auto", for each the one that saves most by `activations`.
     activations : dict or None
         Values of activations by tensor number, of a run on inputs like those to come.
+    resident : bool
+        Make commands for the images behind the first one, too, for which weights stay on the chip.
 
     Raises
     ------
     ModelError
-        An operator that neither hardware nor host can run, or a network beyond a limit.
+        An operator that neither hardware nor host can run, or a network beyond a limit; resident,
+        and weights or parameters do not stay.
     """
     check_supported(graph)
     lowering = _lower(graph, config, fuse=fuse is not False, depthwise=depthwise)
@@ -71,7 +75,11 @@ def compile_graph(
     unit_beats = code_maps(lowering, graph, config, compress=compress, activations=activations)
     constants = lowering.constants
     device = [segment for segment in lowering.segments if not isinstance(segment, Layer)]
-    sizes = [emitter.size_bytes for emitter, _ in device]
+    emitters = [emitter for emitter, _ in device]
+    if resident:
+        _check_resident(graph, config, emitters)
+        emitters.append(emitters[0].without_constants())
+    sizes = [emitter.size_bytes for emitter in emitters]
     activation_addr = constants.end + sum(constants.round_up(size) for size in sizes)
     dram_bytes = activation_addr + lowering.activations.end
     if dram_bytes > _LIMIT:
@@ -88,6 +96,18 @@ def compile_graph(
             emitter.finish(activation_addr=activation_addr), f"commands {len(steps)}"
         )
         steps.append(DeviceStep(address=address, num_commands=num_commands, layers=tuple(layers)))
+    resident_steps = []
+    if resident:
+        emitter = emitters[-1]
+        num_commands = len(emitter) + 1
+        data = emitter.finish(activation_addr=activation_addr)
+        address = constants.constant(data, "commands, weights resident")
+        resident_steps = [
+            replace(step, address=address, num_commands=num_commands)
+            if isinstance(step, DeviceStep)
+            else step
+            for step in steps
+        ]
     assert constants.end == activation_addr
 
     shift = activation_addr - ACTIVATION_BASE
@@ -110,7 +130,20 @@ def compile_graph(
         fusion=fusion,
         memory_map=sorted(regions),
         unit_beats={address + shift: beats for address, beats in unit_beats.items()},
+        resident_steps=resident_steps,
     )
+
+
+def _check_resident(graph: Graph, config: Config, emitters: list) -> None:
+    """Raise ModelError where what one image loads is not there for the next one."""
+    why = ""
+    if len(emitters) != 1:
+        why = f"the host works between {len(emitters)} parts of it"
+    elif emitters[0].overwritten is not None:
+        what = {LoadTarget.PARAM: "parameters"}.get(emitters[0].overwritten, "weights")
+        why = f"its {what} are more than {config.name} holds"
+    if why:
+        raise ModelError(f"{graph.name}: weights cannot stay on the chip: {why}")
 
 
 def _lower(graph: Graph, config: Config, **options) -> Lowering:

@@ -1,7 +1,7 @@
 """Command list under construction: who must wait for whom follows from what commands touch."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from skimp.config import Config
 from skimp.isa import (
@@ -309,6 +309,44 @@ class Emitter:
             command.memory_clock = self._last[Unit.MEMORY] = memory
 
     @property
+    def overwritten(self) -> LoadTarget | None:
+        """Memory of constants in which a load replaces what another one brought; None: there is none.
+
+        Then all weights and parameters stay on the chip when the commands are through.
+        """
+        there: dict[LoadTarget, list[dict]] = {}
+        for command in self._commands:
+            if not _brings_what_could_stay(command):
+                continue
+            new = command.fields
+            for old in there.setdefault(new["target"], []):
+                apart = (
+                    old["beat_addr"] + old["num_beats"] <= new["beat_addr"]
+                    or new["beat_addr"] + new["num_beats"] <= old["beat_addr"]
+                )
+                same = all(old[key] == new[key] for key in ("dram_addr", "beat_addr", "num_beats"))
+                if not (apart or same):
+                    return LoadTarget(new["target"])
+            there[new["target"]].append(new)
+        return None
+
+    def without_constants(self) -> "Emitter":
+        """Return the same commands for a chip that has all weights and parameters already."""
+        other = Emitter(self._config)
+        copies = {}
+        for command in self._commands:
+            if not _brings_what_could_stay(command):
+                copies[id(command)] = replace(
+                    command, owner=other, clock={}, memory_clock={}, wait=set(), post=set()
+                )
+        for copy in copies.values():
+            for name in ("needed", "stored", "loaded"):
+                kept = [copies[id(c)] for c in getattr(copy, name) if id(c) in copies]
+                setattr(copy, name, kept)
+        other._commands = list(copies.values())
+        return other
+
+    @property
     def size_bytes(self) -> int:
         """Bytes that `finish` returns."""
         return COMMAND_BYTES * (len(self._commands) + 1) + self.TAIL_BYTES
@@ -353,6 +391,12 @@ class Emitter:
             )
         assert len(data) == COMMAND_BYTES * len(self._commands)
         return bytes(data) + bytes(self.TAIL_BYTES)
+
+
+def _brings_what_could_stay(command: Command) -> bool:
+    """Whether it loads weights or parameters; tables of adds take turns."""
+    fields = command.fields
+    return command.opcode is Opcode.LOAD_LINEAR and fields["target"] != LoadTarget.TABLE
 
 
 def _mask(semaphores: set[Semaphore]) -> int:

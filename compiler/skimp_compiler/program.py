@@ -3,7 +3,7 @@
 Made by the compiler; taken by the functional model, the RTL driver and the reports.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -256,6 +256,11 @@ class Program:
         where there was nothing to decide.
     unit_beats : dict
         Beats that each unit of coded activations is expected to take, by its address.
+    resident_steps : list
+        As `steps`, for a chip that has run those before and so has all weights and parameters;
+        empty where that was not asked for.
+    prior_steps : list
+        Steps that the chip has run before: their weights and parameters are there.
     """
 
     config: Config
@@ -268,3 +273,10 @@ class Program:
     memory_map: list[tuple[int, int, str]] = field(default_factory=list)
     fusion: str = ""
     unit_beats: dict[int, int] = field(default_factory=dict)
+    resident_steps: list = field(default_factory=list)
+    prior_steps: list = field(default_factory=list)
+
+    @property
+    def resident(self) -> "Program":
+        """The program of all images behind the first one."""
+        return replace(self, steps=self.resident_steps, prior_steps=self.steps)

@@ -77,6 +77,11 @@ _compress_option = click.option(
     help="Codes for activations in DRAM, chosen by the zeros that the input makes.",
 )  # fmt: skip
 
+_resident_option = click.option(
+    "--resident", is_flag=True,
+    help="The second of two images: weights stay on the chip, where they all fit.",
+)  # fmt: skip
+
 _input_option = click.option("--input", "input_path", metavar="FILE", help="Picture, .npy or .bin.")
 
 
@@ -100,12 +105,25 @@ def _activations(graph, model, input_path, compress) -> dict | None:
 @_config_option
 @_fuse_option
 @_compress_option
+@_resident_option
 @click.option("--engine", type=click.Choice(ENGINES), default="rtl", show_default=True)
 @click.option("--check", "checked", is_flag=True, help="Compare with golden model and LiteRT.")
 @click.option("--waves", metavar="FILE", help="Write FST waves (rtl; slow).")
 @click.option("--json", "json_path", metavar="FILE", help="Write the result as JSON.")
 @click.option("--report", "report_path", metavar="FILE.html", help="Write the result as a page.")
-def run(model, input_path, config, fuse, compress, engine, checked, waves, json_path, report_path):
+def run(
+    model,
+    input_path,
+    config,
+    fuse,
+    compress,
+    resident,
+    engine,
+    checked,
+    waves,
+    json_path,
+    report_path,
+):
     """Compile and run MODEL (a .tflite file or a built-in network)."""
     console = wide_console()
     configuration = load_config(config)
@@ -120,7 +138,7 @@ def run(model, input_path, config, fuse, compress, engine, checked, waves, json_
     )
     report = _run_with_progress(
         console, graph, path, inputs, configuration, engine=engine, checked=checked, fuse=fuse,
-        compress=compress, waves=waves, names=model_labels(model, graph),
+        compress=compress, resident=resident, waves=waves, names=model_labels(model, graph),
     )  # fmt: skip
     _print_report(console, report)
     if json_path:
@@ -138,9 +156,10 @@ def run(model, input_path, config, fuse, compress, engine, checked, waves, json_
 @_config_option
 @_fuse_option
 @_compress_option
+@_resident_option
 @click.option("--json", "json_path", metavar="FILE", help="Write the result as JSON.")
 @click.option("--report", "report_path", metavar="FILE.html", help="Write the result as a page.")
-def perf(model, input_path, config, fuse, compress, json_path, report_path):
+def perf(model, input_path, config, fuse, compress, resident, json_path, report_path):
     """Say what MODEL costs by the cycle model: no RTL, in seconds.
 
     The input only matters to --compress.
@@ -155,8 +174,9 @@ def perf(model, input_path, config, fuse, compress, json_path, report_path):
     )
     activations = _activations(graph, model, input_path, compress)
     report = perf_report(
-        graph, configuration, fuse=fuse, compress=compress, activations=activations
-    )
+        graph, configuration, fuse=fuse, compress=compress, activations=activations,
+        resident=resident,
+    )  # fmt: skip
     _print_report(console, report)
     if json_path:
         write_text(json_path, json_text(report))

@@ -11,7 +11,7 @@ from skimp_sim.functional import FunctionalModel, LayerCounts
 from skimp_sim.golden.network import run_op
 from skimp_sim.rlc.units import plain_bytes
 
-__all__ = ["RunResult", "check", "run_program"]
+__all__ = ["FunctionalEngine", "RunResult", "check", "run_program"]
 
 
 @dataclass(kw_only=True)
@@ -45,6 +45,7 @@ class FunctionalEngine:
     """
 
     def __init__(self, program: Program):
+        self.program = program
         self.dram = np.zeros(-(-program.dram_bytes // 64) * 64, np.uint8)
         self._model = FunctionalModel(program.config, self.dram)
         self.chip = self._model.chip
@@ -60,7 +61,7 @@ class FunctionalEngine:
 
 
 def run_program(
-    graph: Graph, program: Program, inputs, *, engine=None, on_layer=None, keep=True
+    graph: Graph, program: Program, inputs, *, engine=None, on_layer=None, keep=True, more=False
 ) -> RunResult:
     """Run a program on inputs.
 
@@ -78,6 +79,8 @@ def run_program(
         Called with each layer_id that ends.
     keep : bool
         Keep the outputs of all layers, not only the network's.
+    more : bool
+        The engine goes on to another image: leave it open.
     """
     engine = FunctionalEngine(program) if engine is None else engine
     dram = engine.dram
@@ -138,7 +141,8 @@ def run_program(
             unit_beats=dict(engine.unit_beats),
         )
     finally:
-        engine.close()
+        if not more:
+            engine.close()
 
 
 def _materialise(graph: Graph, program: Program, index: int, fetch, values) -> None:

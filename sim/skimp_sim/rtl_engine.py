@@ -39,7 +39,7 @@ class RtlEngine:
     """
 
     def __init__(self, program: Program, *, waves=None, on_poll=None):
-        self._program = program
+        self.program = program
         self.sim = RtlSim(
             program.config,
             dram_bytes=-(-program.dram_bytes // 4096) * 4096,
@@ -58,8 +58,8 @@ class RtlEngine:
         """Run a device step; `on_layer` is called while time stands still behind each layer."""
         self._layers = list(step.layers)
         self._on_layer = on_layer
-        records = self._program.records_addr
-        self.sim.watch(records, records + RECORD_BYTES * len(self._program.layers))
+        records = self.program.records_addr
+        self.sim.watch(records, records + RECORD_BYTES * len(self.program.layers))
         self._device.run(step.address, on_poll=self._on_poll)
         before: dict[str, int] = {}
         for number in step.layers:
@@ -78,8 +78,8 @@ class RtlEngine:
     @property
     def unit_beats(self) -> dict[int, int]:
         """Beats that each unit of coded activations took, by its address."""
-        bus_bytes, found = self._program.config.bus_bytes, {}
-        for place in self._program.tensors.values():
+        bus_bytes, found = self.program.config.bus_bytes, {}
+        for place in self.program.tensors.values():
             if place.coding is not None:
                 found |= beats_taken(place, self.dram, bus_bytes)
         return found
@@ -87,7 +87,7 @@ class RtlEngine:
     @property
     def counts(self) -> dict:
         """LayerCounts by layer_id."""
-        program = self._program
+        program = self.program
         steps = (step for step in program.steps if isinstance(step, DeviceStep))
         commands = chain.from_iterable(commands_of(program, step) for step in steps)
         return count_layers(program.config, commands, self.unit_beats)

@@ -8,7 +8,7 @@ from skimp_compiler.compiler import compile_graph
 from skimp_compiler.graph import Graph
 from skimp_compiler.tflite_reader import check_supported, read_tflite
 from skimp_compiler.zoo import BUILTIN, labels, path_of
-from skimp_sim.executor import RunResult, check, run_program
+from skimp_sim.executor import FunctionalEngine, RunResult, check, run_program
 from skimp_sim.golden.network import run_graph
 from skimp_sim.litert import run_litert
 from skimp_sim.report import Report
@@ -52,6 +52,7 @@ def run_model(
     checked: bool,
     fuse: bool | None = None,
     compress: str = "off",
+    resident: bool = False,
     waves=None,
     names=None,
     on_start=None,
@@ -73,6 +74,8 @@ def run_model(
         Compare every layer with the golden model and LiteRT's reference kernels.
     fuse, compress
         As `compile_graph` takes them; codes are chosen by these inputs.
+    resident : bool
+        Report the second of two images: weights and parameters are on the chip.
     waves : path or None
     names : list of str or None
         Class names.
@@ -83,16 +86,22 @@ def run_model(
     """
     needed = checked or engine == "golden" or compress != "off"
     golden = run_graph(graph, inputs) if needed else None
-    program = compile_graph(graph, config, fuse=fuse, compress=compress, activations=golden)
+    program = compile_graph(
+        graph, config, fuse=fuse, compress=compress, activations=golden, resident=resident
+    )
     if engine == "golden":
         start = time.perf_counter()
         result = RunResult(values=golden)
     else:
-        device = None
         if engine == "rtl":
             from skimp_sim.rtl_engine import RtlEngine
 
             device = RtlEngine(program, waves=waves, on_poll=on_poll)
+        else:
+            device = FunctionalEngine(program)
+        if resident:
+            run_program(graph, program, inputs, engine=device, keep=False, more=True)
+            program = device.program = program.resident
         if on_start is not None:
             on_start(program)
         start = time.perf_counter()

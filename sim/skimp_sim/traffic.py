@@ -184,21 +184,18 @@ class _Owners:
         found: list = [None] * len(commands)
         running = list(self._step.layers)
         params: dict[int, int] = {}  # parameter word -> layer
+        for step in self._program.prior_steps:
+            if isinstance(step, DeviceStep):
+                self._note_params(commands_of(self._program, step), params)
         psums = defaultdict(list)  # slot -> commands that fill it
-        per_block = self._program.config.param_block_beats
         last = running[-1]
         for n, c in enumerate(commands):
             if c.opcode is Opcode.LAYER:
                 found[n] = c.layer_id, None
                 running.remove(c.layer_id)
             elif c.opcode is Opcode.LOAD_LINEAR:
-                owner = next(o for low, high, o in self._constants if low <= c.dram_addr < high)
-                found[n] = owner, None
-                if c.target == LoadTarget.PARAM:
-                    words = range(
-                        c.beat_addr // per_block, (c.beat_addr + c.num_beats) // per_block
-                    )
-                    params |= dict.fromkeys(words, owner)
+                found[n] = self._whose(c), None
+                self._note_params([c], params)
             elif c.opcode is Opcode.LOAD_IFMAP:
                 found[n] = self._touching(running, self._reads, c.dram_addr)
             elif c.opcode is Opcode.LOAD_RESIDUAL:
@@ -215,6 +212,18 @@ class _Owners:
                 # CHECK, END, loads of padding alone; of computing commands, until the drain.
                 found[n] = running[0] if running else last, None
         return found
+
+    def _whose(self, c: Command) -> int:
+        """Layer of a constant that is loaded."""
+        return next(o for low, high, o in self._constants if low <= c.dram_addr < high)
+
+    def _note_params(self, commands: list[Command], params: dict[int, int]) -> None:
+        """Note whose parameters lie in which words."""
+        per_block = self._program.config.param_block_beats
+        for c in commands:
+            if c.opcode is Opcode.LOAD_LINEAR and c.target == LoadTarget.PARAM:
+                first, behind = c.beat_addr // per_block, (c.beat_addr + c.num_beats) // per_block
+                params |= dict.fromkeys(range(first, behind), self._whose(c))
 
     def _touching(self, running, tensors, address: int) -> tuple[int, int] | None:
         for number in running:
@@ -417,7 +426,9 @@ class _Network:
         return self.graph.tensors[self.graph.ops[layer.op_indices[-1]].inputs[1]].data.size
 
     def constants(self, layer: Layer) -> Counter:
-        """Bytes of weights, parameters and tables: each value once."""
+        """Bytes of weights, parameters and tables: each value once, unless the chip has it."""
+        if self.program.prior_steps:
+            return +Counter(tables=self._regions.get(f"tables {layer.name}", 0))
         needed = Counter(weights=self.weights(layer))
         if layer.macs:
             channels = self.graph.tensors[layer.output].shape[-1]
@@ -492,6 +503,8 @@ class _Network:
         needed = self.constants(layer)
         for kind in ("weights", "parameters", "tables"):
             lies = self._regions.get(f"{kind} {layer.name}", 0)
+            if self.program.prior_steps and kind != "tables":
+                continue
             parts[f"{kind} padded to lanes"] = lies - needed[kind]
             parts[f"{kind} read again" if moved[kind] > lies else f"{kind} left out"] = (
                 moved[kind] - lies

@@ -1,5 +1,7 @@
 """`skimp perf` as a function: compile, model, report."""
 
+from dataclasses import replace
+
 from skimp.config import Config
 from skimp_compiler.compiler import compile_graph
 from skimp_compiler.graph import Graph
@@ -17,6 +19,7 @@ def perf_report(
     fuse: bool | None = None,
     compress: str = "off",
     activations: dict | None = None,
+    resident: bool = False,
 ) -> Report:
     """Return what the cycle model says about a network; no answer.
 
@@ -26,9 +29,16 @@ def perf_report(
     config : Config
     fuse, compress, activations
         As `compile_graph` takes them.
+    resident : bool
+        The second of two images: weights and parameters are on the chip.
     """
-    program = compile_graph(graph, config, fuse=fuse, compress=compress, activations=activations)
-    result = run_perf(program)
+    program = compile_graph(
+        graph, config, fuse=fuse, compress=compress, activations=activations, resident=resident
+    )
+    # Layers of a second image take the place of the first one's.
+    result = run_perf(replace(program, steps=[*program.steps, *program.resident_steps]))
+    if resident:
+        program = program.resident
     traffic = traffic_of(graph, program)
     rows = [
         LayerRow(
