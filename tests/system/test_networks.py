@@ -42,11 +42,16 @@ def test_golden_equals_litert_at_every_tensor(name, models):
             np.testing.assert_array_equal(golden[index], litert[index], err_msg=where)
 
 
+SLOW = {
+    ("mobilenet_v2_1.0_224_int8", "tiny"),
+    ("mobilenet_v2_1.0_224_int8", "small"),
+    ("mobilenetv2_160_035_int8", "tiny"),
+    ("mcunet_vww", "tiny"),
+}
+"""Many commands: the fewer lanes, the more."""
+
 COMBINATIONS = [
-    # 300 million MACs on 64 lanes take their time.
-    pytest.param(name, config, marks=pytest.mark.long)
-    if (name, config) == ("mobilenet_v2_1.0_224_int8", "tiny")
-    else (name, config)
+    pytest.param(name, config, marks=pytest.mark.long) if (name, config) in SLOW else (name, config)
     for name in NETWORKS
     for config in ("tiny", "small", "zcu104")
 ]
