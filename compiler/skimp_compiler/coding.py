@@ -112,12 +112,15 @@ class _Map:
     first, last : int
         Numbers of the commands from which on and up to which its units exist: its first store; the
         end of the last layer that loads it, whose stores come behind those loads.
+    clean_lanes : bool
+        Lanes beyond its last channel hold the zero point; else nobody knows what.
     """
 
     places: list
     transfers: list
     first: int
     last: int
+    clean_lanes: bool
 
     @property
     def place(self) -> TensorPlace:
@@ -188,6 +191,9 @@ class _Map:
 _FEWEST_BYTES = 48
 """Shorter units would save nothing: they are whole beats, and have a header."""
 
+_SUMS = frozenset(("conv", "depthwise", "fully_connected", "avg_pool", "max_pool", "mean"))
+"""Operators that make the zero point of a sum of nothing; tables make anything of it."""
+
 _FEWEST_SAVED = 1
 """Beats that a code has to save."""
 
@@ -238,8 +244,15 @@ def _maps(lowering, graph: Graph) -> list[_Map]:
         # A reader that ends before its loads is a view of another one: leave it alone.
         whole = stores and loads and max(readers, default=0) > loads[-1]
         if whole and len(same) == 1 and not host & indices:
+            makers = [graph.producer(index) for index in indices]
             found.append(
-                _Map(places=places, transfers=transfers, first=stores[0], last=max(readers))
+                _Map(
+                    places=places,
+                    transfers=transfers,
+                    first=stores[0],
+                    last=max(readers),
+                    clean_lanes=all(op is not None and op.kind in _SUMS for op in makers),
+                )
             )
     return found
 
@@ -261,8 +274,11 @@ def _choose(config: Config, one: _Map, codes, values: np.ndarray | None) -> _Cho
     """
     place = one.place
     if values is not None:
-        planes = np.frombuffer(pack(place, values), np.int8)
+        planes = np.frombuffer(pack(place, values), np.int8).copy()
         planes = planes.reshape(place.num_blocks, -1)[:, : one.pixels * place.block]
+        if not one.clean_lanes:
+            words = planes.reshape(place.num_blocks, -1, place.block)
+            words[-1, :, place.channels % place.block or place.block :] = ~place.zero_point
     raw, best = one.raw_beats(config), None
     for unit_words in one.unit_sizes(config):
         unit_bytes = unit_words * place.block

@@ -82,12 +82,13 @@ def test_every_unit_is_stored_once_and_loaded_behind_it():
 def test_expected_beats_are_what_the_encoder_makes():
     for seed, graph, inputs, _, program in networks(4, CONFIG, compress="auto"):
         result = run_program(graph, program, inputs)
-        # Lanes beyond the last channel may hold other values than the zero point.
-        full = [p for p in program.tensors.values() if p.coding and p.channels % p.block == 0]
-        for place in full:
+        for place in (p for p in program.tensors.values() if p.coding):
             for n in range(place.num_units):
                 address = place.address + n * place.coding.pitch_bytes
-                assert program.unit_beats[address] == result.unit_beats[address], (seed, place)
+                expected, made = program.unit_beats[address], result.unit_beats[address]
+                # Lanes beyond the last channel are taken for levels where nobody knows better.
+                assert made <= expected, (seed, place)
+                assert made == expected or place.channels % place.block, (seed, place)
 
 
 def test_bytes_are_fewer_than_without_a_code():
