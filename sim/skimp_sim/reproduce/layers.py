@@ -7,7 +7,7 @@ import numpy as np
 
 from skimp_compiler.zoo.architectures import architecture
 
-__all__ = ["ConvLayer", "conv_layers"]
+__all__ = ["ConvLayer", "conv_layers", "dense_layer"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +147,14 @@ def conv_layers(network: str) -> tuple[ConvLayer, ...]:
         layers[layer.name] = layer
         inputs[layer.name] = spec.inputs
     return tuple(layers.values())
+
+
+def dense_layer(name: str, in_channels: int, out_channels: int, kernel: int = 1) -> ConvLayer:
+    """A fully connected layer: a convolution whose kernel is as large as its map."""
+    return ConvLayer(
+        name=name, out_channels=out_channels, in_channels=in_channels, in_rows=kernel,
+        in_columns=kernel, rows=1, columns=1, kernel=kernel, stride=1, padding=0,
+    )  # fmt: skip
 
 
 def _joined(tower: ConvLayer, *, shared: bool) -> ConvLayer:

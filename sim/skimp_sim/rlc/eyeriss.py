@@ -6,7 +6,7 @@ them and a bit that marks the last word of a stream make a word of 64 bits.
 
 from collections.abc import Iterable
 
-__all__ = ["WORD_BYTES", "decode", "encode"]
+__all__ = ["WORD_BYTES", "coded_size", "decode", "encode"]
 
 WORD_BYTES = 8
 
@@ -56,3 +56,12 @@ def decode(words: list[int], num_values: int) -> list[int]:
     if len(values) < num_values:
         raise ValueError(f"{len(values)} values of {num_values}")
     return values[:num_values]  # what fills up the last word decodes to zeros
+
+
+def coded_size(zeros: float) -> float:
+    """Return size with the code over size without, of many values with zeros at random.
+
+    A code takes values up to the first that is not zero, at most 32 of them.
+    """
+    values_per_code = sum(zeros**n for n in range(_MAX_RUN + 1))
+    return 8 * WORD_BYTES / _CODES / 16 / values_per_code

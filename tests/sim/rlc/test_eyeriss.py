@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from skimp_sim.rlc.eyeriss import WORD_BYTES, decode, encode
+from skimp_sim.rlc.eyeriss import WORD_BYTES, coded_size, decode, encode
 
 
 @st.composite
@@ -53,3 +53,15 @@ def test_damaged():
         decode([words[2], words[2]], 6)
     with pytest.raises(ValueError, match="9 values of 10"):
         decode(words, 10)
+
+
+@pytest.mark.parametrize("zeros", [0, 0.1, 0.387, 0.776, 0.885, 0.97])
+def test_size_of_random_zeros(zeros):
+    rng = random.Random(7)
+    values = [0 if rng.random() < zeros else 1 + rng.randrange(65535) for _ in range(60000)]
+    size = WORD_BYTES * len(encode(values)) / (2 * len(values))
+    assert coded_size(zeros) == pytest.approx(size, rel=0.02)
+
+
+def test_size_of_nothing_but_zeros():
+    assert coded_size(1) == pytest.approx(4 / 3 / 32)
