@@ -8,24 +8,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from skimp_sim.reproduce.eyeriss import ALEXNET_MAPPINGS
+from skimp_sim.reproduce.eyeriss_tables import ALEXNET, ALEXNET_IMAGES
 from skimp_sim.reproduce.layers import ConvLayer, conv_layers
+from skimp_sim.reproduce.row_stationary import accesses
 from skimp_sim.rlc.eyeriss import WORD_BYTES, encode
 from skimp_sim.rlc.measure import IN_HARDWARE, measure_tensor
 
 __all__ = ["PUBLISHED", "Published", "compare", "traffic"]
 
-IMAGES = 4
+IMAGES = ALEXNET_IMAGES
 
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
-    """A layer of AlexNet on Eyeriss (JSSC 52(1), 2017, tables III and V; IMAGES images).
+    """A layer of AlexNet on Eyeriss (JSSC 52(1), 2017, table V; IMAGES images).
 
     Parameters
     ----------
-    kept, images, width : int
-        Mapping: output channels whose sums the buffer holds, images of a pass, rows of the output
-        map that a set of PEs makes.
     zeros : float
         Of the ifmap.
     reduction : float
@@ -36,24 +36,29 @@ class Published:
         Without it, as nn-dataflow 2.1 schedules the layer.
     """
 
-    kept: int
-    images: int
-    width: int
     zeros: float
     reduction: float
     dram_mb: float
     nn_dataflow_mb: float
 
 
-# fmt: off
-PUBLISHED = {
-    "conv1": Published(kept=96, images=1, width=7, zeros=0.0001, reduction=1.2, dram_mb=5.0, nn_dataflow_mb=5.10),
-    "conv2": Published(kept=64, images=1, width=27, zeros=0.387, reduction=1.4, dram_mb=4.0, nn_dataflow_mb=4.68),
-    "conv3": Published(kept=64, images=4, width=13, zeros=0.725, reduction=1.7, dram_mb=3.0, nn_dataflow_mb=5.06),
-    "conv4": Published(kept=64, images=4, width=13, zeros=0.793, reduction=1.8, dram_mb=2.1, nn_dataflow_mb=3.92),
-    "conv5": Published(kept=64, images=4, width=13, zeros=0.776, reduction=1.9, dram_mb=1.3, nn_dataflow_mb=2.62),
+_REDUCTION_AND_NN_DATAFLOW_MB = {
+    "conv1": (1.2, 5.10),
+    "conv2": (1.4, 4.68),
+    "conv3": (1.7, 5.06),
+    "conv4": (1.8, 3.92),
+    "conv5": (1.9, 2.62),
 }
-# fmt: on
+
+PUBLISHED = {
+    name: Published(
+        zeros=ALEXNET[name].zeros,
+        reduction=reduction,
+        dram_mb=ALEXNET[name].dram_mb,
+        nn_dataflow_mb=nn_dataflow_mb,
+    )
+    for name, (reduction, nn_dataflow_mb) in _REDUCTION_AND_NN_DATAFLOW_MB.items()
+}
 
 OFMAP_ZEROS = {
     "conv1": "conv2",
@@ -66,19 +71,10 @@ OFMAP_ZEROS = {
 zeros than what it leaves. Of conv5's nothing is published: as many as its ifmap has."""
 
 
-def traffic(layer: ConvLayer, mapping: Published) -> dict[str, int]:
-    """Return the words that Eyeriss moves without a code, all images.
-
-    The ifmap, padding and all, is read strip by strip for each group of channels whose sums the
-    buffer holds; the weights once for each pass over a strip; the ofmap is written once.
-    """
-    strips = -(-layer.rows // mapping.width)
-    strip_words = layer.window(mapping.width) * layer.window(layer.columns) * layer.in_channels
-    return {
-        "ifmap": IMAGES * strips * strip_words * -(-layer.group_out // mapping.kept),
-        "weights": layer.weight_words * strips * -(-IMAGES // mapping.images),
-        "ofmap": IMAGES * layer.ofmap_words,
-    }
+def traffic(layer: ConvLayer) -> dict[str, int]:
+    """Return the words that Eyeriss's mapping moves without a code, all images."""
+    words = accesses(layer, IMAGES, ALEXNET_MAPPINGS[layer.name])["dram"]
+    return {"ifmap": words["ifmap"], "weights": words["wgt"], "ofmap": words["psum"]}
 
 
 def _sizes(shape: tuple[int, ...], zeros: float, rng: np.random.Generator, geometry: dict) -> dict:
@@ -105,7 +101,7 @@ def compare(seed: int, **geometry) -> dict[str, dict]:
     found = {}
     for layer in conv_layers("alexnet"):
         published = PUBLISHED[layer.name]
-        words = traffic(layer, published)
+        words = traffic(layer)
         zeros = {"ifmap": published.zeros, "ofmap": PUBLISHED[OFMAP_ZEROS[layer.name]].zeros}
         shapes = {
             "ifmap": (1, layer.window(layer.rows), layer.window(layer.columns), layer.in_channels),
