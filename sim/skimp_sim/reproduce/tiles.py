@@ -27,11 +27,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from skimp_sim.reproduce.costs import TENSORS
 from skimp_sim.reproduce.layers import ConvLayer
 
 __all__ = [
     "ORDERS", "SCHEMES", "Choice", "Tile", "best_of", "most_channels", "one_tile", "search",
-    "tile_sizes",
+    "tile_sizes", "words_by_tensor",
 ]  # fmt: skip
 
 ORDERS = ("psum", "psum, ifmap kept", "psum, weights kept", "weight", "ifmap")
@@ -81,22 +82,35 @@ def _held(layer: ConvLayer, m, n, r, c):
     return n * layer.window(r) * layer.window(c) + m * n * layer.taps + m * r * c
 
 
-def _traffic(layer: ConvLayer, batch: int, m, n, r, c) -> dict[str, np.ndarray]:
-    """Words moved to and from DRAM by order of the loops; `_NEVER` where an order needs more."""
+def _words(layer: ConvLayer, batch: int, m, n, r, c) -> dict[str, tuple]:
+    """Words moved to and from DRAM, of ifmap, weights and psums, by order of the loops."""
     ifmap = batch * layer.in_channels * layer.rows_read(r) * layer.columns_read(c)
     weights, ofmap = layer.weight_words, batch * layer.ofmap_words
     m_tiles, n_tiles = -(-layer.group_out // m), -(-layer.group_in // n)
     pixel_tiles = batch * -(-layer.rows // r) * -(-layer.columns // c)
     spilled = ofmap * (2 * n_tiles - 1)
     return {
-        "psum": ifmap * m_tiles + weights * pixel_tiles + ofmap + 0 * n,
-        "psum, ifmap kept": np.where(
-            n_tiles == 1, ifmap + weights * pixel_tiles + ofmap + 0 * m, _NEVER
-        ),
-        "psum, weights kept": np.where(n_tiles == 1, ifmap * m_tiles + weights + ofmap, _NEVER),
-        "weight": ifmap * m_tiles + weights + spilled,
-        "ifmap": ifmap + weights * pixel_tiles + spilled + 0 * m,
+        "psum": (ifmap * m_tiles, weights * pixel_tiles, ofmap),
+        "psum, ifmap kept": (ifmap, weights * pixel_tiles, ofmap),
+        "psum, weights kept": (ifmap * m_tiles, weights, ofmap),
+        "weight": (ifmap * m_tiles, weights, spilled),
+        "ifmap": (ifmap, weights * pixel_tiles, spilled),
     }
+
+
+def _traffic(layer: ConvLayer, batch: int, m, n, r, c) -> dict[str, np.ndarray]:
+    """Words of all tensors by order of the loops; `_NEVER` where an order needs more."""
+    n_tiles = -(-layer.group_in // n)
+    return {
+        order: np.where((n_tiles == 1) | ("kept" not in order), sum(words) + 0 * (m + n), _NEVER)
+        for order, words in _words(layer, batch, m, n, r, c).items()
+    }
+
+
+def words_by_tensor(layer: ConvLayer, batch: int, choice: Choice) -> dict[str, int]:
+    """Words of a choice: of the ifmap, the weights, and the psums with the ofmap."""
+    words = _words(layer, batch, *map(np.array, choice.tile))[choice.order]
+    return dict(zip(TENSORS, map(int, words)))
 
 
 @cache

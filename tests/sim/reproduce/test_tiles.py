@@ -17,6 +17,7 @@ from skimp_sim.reproduce.tiles import (
     one_tile,
     search,
     tile_sizes,
+    words_by_tensor,
 )
 
 
@@ -133,3 +134,11 @@ def test_one_tile_fits_all_layers_and_is_no_better_than_one_each(scheme):
         assert held(layer, clipped) <= 65536
         each += best_of(search(layer, batch=1, buffer_words=65536), scheme).words
     assert each <= words
+
+
+def test_words_by_tensor_are_what_was_searched():
+    for layer in conv_layers("alexnet"):
+        for order, choice in search(layer, batch=2, buffer_words=32768).items():
+            words = words_by_tensor(layer, 2, choice)
+            assert sum(words.values()) == choice.words, (layer.name, order)
+            assert words["wgt"] >= layer.weight_words
