@@ -9,13 +9,25 @@ from skimp_compiler.graph import ModelError
 from skimp_sim.command import Refusing, check_outputs, wide_console
 from skimp_sim.report import write_text
 from skimp_sim.reproduce.adaptive_scheduling import ADAPTIVE_SCHEDULING
+from skimp_sim.reproduce.classifier_power import CLASSIFIER_POWER
+from skimp_sim.reproduce.dataflows import DATAFLOWS_COMPARED
 from skimp_sim.reproduce.dram_mapping import DRAM_MAPPING
+from skimp_sim.reproduce.eyeriss_alexnet import EYERISS_ALEXNET
+from skimp_sim.reproduce.eyeriss_vgg16 import EYERISS_VGG16
 from skimp_sim.reproduce.result import Reproduction
 
 __all__ = ["REPRODUCTIONS", "reproduce"]
 
 REPRODUCTIONS: dict[str, Reproduction] = {
-    item.name: item for item in (ADAPTIVE_SCHEDULING, DRAM_MAPPING)
+    item.name: item
+    for item in (
+        CLASSIFIER_POWER,
+        EYERISS_ALEXNET,
+        EYERISS_VGG16,
+        DATAFLOWS_COMPARED,
+        ADAPTIVE_SCHEDULING,
+        DRAM_MAPPING,
+    )
 }
 
 
