@@ -32,7 +32,7 @@ PAPER = "--word 16 --nodes 1 1 --array 16 16 --regf 512 --gbuf 131072"
 CASES = {
     "eyeriss-alexnet": f"alex_net --batch 4 {CHIP} {NO_BYPASS} {CHIP_COSTS}",
     "eyeriss-vgg16": f"vgg_net --batch 3 {CHIP} {CHIP_COSTS}",
-    "isca16-alexnet": f"alex_net --batch 16 {PAPER}",
+    "isca16-alexnet": f"alex_net --batch 16 {PAPER} {NO_BYPASS}",
     "relative-alexnet-168": f"alex_net --batch 16 {CHIP}",
     "relative-vgg16-168": f"vgg_net --batch 3 {CHIP}",
     "relative-vgg16-256": f"vgg_net --batch 3 {PAPER}",

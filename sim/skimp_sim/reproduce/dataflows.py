@@ -167,6 +167,8 @@ def notes(result: dict) -> list[str]:
         {_with_registers(result, "weight-stationary"):.2f} and input-stationary
         {_with_registers(result, "input-stationary"):.2f} times as much as row-stationary (168 PEs).
 
+        nn-dataflow's words may go past the buffer, into the registers, but for AlexNet on 256 PEs.
+
         MobileNetV2: most layers are 1x1 or depthwise, a kernel's row has nothing to slide over in
         the first and psums have one channel in the second, so the dataflows differ less and DRAM
         decides.

@@ -64,7 +64,8 @@ def notes(result: dict) -> list[str]:
         searched. fc1 is {dense["published"]["dram"] - dense["energy"]["dram"]:.2f} lower: every word
         once is 7.59, so the published figure has the ifmap read several times; ours reads it
         twice. 'Searched' is the mapping of least energy over all levels: for conv2 it takes more
-        DRAM and less of the buffer and the array. nn-dataflow's may go past the buffer here.
+        DRAM and less of the buffer and the array. nn-dataflow, from whose test the
+        figure's values are, has them all.
 
         GoogLeNet: dense, 16-bit words, Eyeriss's array and buffer, relative costs (MAC 1, RF 1,
         array 2, buffer 6, DRAM 200), each layer's mapping of least energy. Weights are

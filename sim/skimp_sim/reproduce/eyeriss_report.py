@@ -167,9 +167,9 @@ def chip_notes() -> str:
         a register, an array and a buffer access of 16 bits, four register accesses a MAC). 'Clock
         and gating': a MAC whose ifmap value is zero only reads that value, and 161 mW instead of 30
         mW are drawn all the time, the mean over the 18 layers of AlexNet and VGG-16 of what is
-        missing. One number fits them all: what the set lacks is power that does not depend on the
-        work, as that of a clock net; layers whose PEs wait for the buffer lack most of their energy
-        without it.
+        missing, so this column is a fit with one number, no prediction. That one number is enough
+        for all of them says what the set lacks: power that does not depend on the work, as that of
+        a clock net. Layers whose PEs wait for the buffer lack most of their energy without it.
     """
 
 

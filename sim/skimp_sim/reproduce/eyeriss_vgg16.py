@@ -52,11 +52,13 @@ def notes(result: dict) -> list[str]:
         The mapping of VGG-16 is not published. Ours has the published number of active PEs, and as
         many channels in a pass (q r) as the published buffer accesses imply: 1, 1, 2, 4 and 8 in
         the five stages; conv1's maps are cut into two pieces of 112 columns. What that leaves open
-        is chosen for least energy, filters cut evenly.
+        is chosen for least energy, filters cut evenly. So buffer figures are fitted stage by stage,
+        and both cuts were chosen with the published buffer and DRAM figures in sight: agreement
+        shows that such a mapping exists, not that it was predicted.
     """) + paragraphs(chip_notes()) + paragraphs("""
-        Why conv1_2 takes nearly four times as long as conv4_2 for the same MACs: its psums go through the
-        buffer after every channel instead of after every four, and the buffer is the slower part.
-        nn-dataflow, which does not limit the buffer, has the same time for both.
+        Why conv1_2 takes nearly four times as long as conv4_2 for the same MACs: its psums go
+        through the buffer after every channel instead of after every four, and the buffer is the
+        slower part. nn-dataflow, which does not limit the buffer, has the same time for both.
     """)  # fmt: skip
 
 

@@ -113,8 +113,7 @@ def test_figure_10(alexnet):
                 assert row["energy"][key] == pytest.approx(published - 0.16, abs=0.01)
             else:
                 assert abs(row["energy"][key] - published) < TOLERANCE, (row["name"], key)
-        for key in ("alu", "rf"):
-            assert row["nn_dataflow"][key] == pytest.approx(row["energy"][key], rel=1e-6)
+            assert abs(row["nn_dataflow"][key] - published) < 0.01, (row["name"], key)
         assert sum(row["searched"].values()) <= sum(row["energy"].values()) + 1e-9
 
 
