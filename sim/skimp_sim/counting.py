@@ -11,6 +11,8 @@ from skimp.rlc.format import unit_pitch_bytes
 from skimp_compiler.program import DeviceStep, Program
 
 __all__ = [
+    "GLB",
+    "SPAD",
     "Command",
     "LayerCounts",
     "commands_of",
@@ -20,6 +22,14 @@ __all__ = [
     "segment_starts",
     "unit_starts",
 ]
+
+GLB = {"ifmap": "ifmap", "dw_ifmap": "ifmap", "ofmap": "ofmap", "residual": "ofmap"}
+"""Memories of the global buffer, by what lies in them."""
+
+SPAD = {
+    "wgt": "wgt", "dw_wgt": "wgt", "psum": "psum", "psum_done": "psum", "dw_psum": "psum",
+}  # fmt: skip
+"""Scratchpads, by what lies in them."""
 
 
 class Command:
@@ -42,13 +52,13 @@ class LayerCounts:
         By "ofmap"; whole beats.
     act_accesses : Counter
         Beats "read" from and "written" to the activation store.
-    glb_accesses : Counter
-        Words of in_channels bytes (out_channels bytes are several): "ifmap" read from and written
-        to both ifmap buffers, "ofmap" written and read on the ofmap side.
-    spad_accesses : Counter
-        "wgt": bytes of weights read from and written to the weight scratchpads (a block is read
-        once a pass, a depthwise word once a pixel group, for both rows); "psum": sums read and
-        written.
+    accesses : Counter
+        By (memory of GLB or SPAD, "read" or "write"): words of in_channels bytes of the GLB, bytes
+        of weights (a block is read once a pass, a depthwise word once a pixel group, for both
+        rows), sums of the psum memories: "psum" under way, "psum_done" for the drain.
+    arithmetic : Counter
+        Of real channels: "psum_adds" of the array's sums to those under way, "dw_adds" of the
+        depthwise unit; of all lanes: "requantised" values, "second" of these in the second stage.
     macs_gated : int
         MACs of real pixels and channels whose ifmap value equals the zero point; needs data.
     commands : Counter
@@ -58,10 +68,27 @@ class LayerCounts:
     dram_read_bytes: Counter = field(default_factory=Counter)
     dram_write_bytes: Counter = field(default_factory=Counter)
     act_accesses: Counter = field(default_factory=Counter)
-    glb_accesses: Counter = field(default_factory=Counter)
-    spad_accesses: Counter = field(default_factory=Counter)
+    accesses: Counter = field(default_factory=Counter)
+    arithmetic: Counter = field(default_factory=Counter)
     macs_gated: int = 0
     commands: Counter = field(default_factory=Counter)
+
+    @property
+    def glb_accesses(self) -> Counter:
+        """Words read and written by type of data: both ifmap buffers, both on the ofmap side."""
+        return self._by_type(GLB)
+
+    @property
+    def spad_accesses(self) -> Counter:
+        """Bytes of "wgt" and sums of "psum" read and written."""
+        return self._by_type(SPAD)
+
+    def _by_type(self, types: dict[str, str]) -> Counter:
+        found = Counter()
+        for (memory, _), number in self.accesses.items():
+            if memory in types:
+                found[types[memory]] += number
+        return found
 
 
 def commands_of(program: Program, step: DeviceStep) -> list[Command]:
@@ -187,43 +214,54 @@ def _load_ifmap(config: Config, counts: LayerCounts, f, unit_beats) -> None:
     cols = f.pad_left + f.num_cols + f.pad_right
     if f.dma_blocks * f.seg_count * f.seg_words:
         _load(config, counts, f, unit_beats)
-    counts.glb_accesses["ifmap"] += f.num_blocks * rows * (-(-cols // 2) if f.halve else cols)
+    words = f.num_blocks * rows * (-(-cols // 2) if f.halve else cols)
+    counts.accesses["dw_ifmap" if f.dw else "ifmap", "write"] += words
 
 
 def _load_residual(config: Config, counts: LayerCounts, f, unit_beats) -> None:
     _load(config, counts, f, unit_beats)
-    counts.glb_accesses["ofmap"] += f.num_pixels * f.dma_blocks
+    counts.accesses["residual", "write"] += f.num_pixels * f.dma_blocks
 
 
 def _load_linear(config: Config, counts: LayerCounts, f, unit_beats) -> None:
     size = f.num_beats * config.bus_bytes
     counts.dram_read_bytes["wgt"] += size
-    if f.target in (LoadTarget.WGT, LoadTarget.DW_WGT):
-        counts.spad_accesses["wgt"] += size
+    memory = {LoadTarget.WGT: "wgt", LoadTarget.DW_WGT: "dw_wgt"}.get(f.target)
+    if memory is not None:
+        counts.accesses[memory, "write"] += size
 
 
 def _conv(config: Config, counts: LayerCounts, f, unit_beats) -> None:
     blocks = f.num_c * f.num_r * f.num_s
-    counts.glb_accesses["ifmap"] += blocks * f.num_pixels
-    counts.spad_accesses["wgt"] += blocks * config.wgt_block_bytes
-    updates = blocks * f.num_pixels * config.out_channels
-    reads = updates - (f.num_pixels * config.out_channels if f.first else 0)
-    counts.spad_accesses["psum"] += updates + reads
+    counts.accesses["ifmap", "read"] += blocks * f.num_pixels
+    counts.accesses["wgt", "read"] += blocks * config.wgt_block_bytes
+    sums = f.num_pixels * config.out_channels
+    counts.accesses["psum", "read"] += (blocks - bool(f.first)) * sums
+    counts.accesses["psum", "write"] += (blocks - bool(f.last)) * sums
+    counts.accesses["psum_done", "write"] += bool(f.last) * sums
+    counts.arithmetic["psum_adds"] += blocks * f.num_pixels * f.co_valid
 
 
 def _depthwise(config: Config, counts: LayerCounts, f, unit_beats) -> None:
     # Two rows take the same words.
-    counts.glb_accesses["ifmap"] += f.num_r * f.num_s * f.num_pixels * config.ofmap_blocks
+    words = f.num_r * f.num_s * f.num_pixels * config.ofmap_blocks
+    counts.accesses["dw_ifmap", "read"] += words
+    taps = (f.num_r - f.lag) * f.num_s
     if not (f.max_mode or f.unit_wgt):
-        taps = (f.num_r - f.lag) * f.num_s
-        counts.spad_accesses["wgt"] += f.num_groups * taps * config.out_channels
-    counts.spad_accesses["psum"] += (f.num_pixels + f.num_pixels2) * config.out_channels
+        counts.accesses["dw_wgt", "read"] += f.num_groups * taps * config.out_channels
+    pixels = f.num_pixels + f.num_pixels2
+    counts.accesses["dw_psum", "write"] += pixels * config.out_channels
+    counts.arithmetic["dw_adds"] += taps * pixels * f.ci_last
 
 
 def _drain(config: Config, counts: LayerCounts, f, unit_beats) -> None:
-    words = f.num_pixels * config.ofmap_blocks
-    counts.spad_accesses["psum"] += f.num_pixels * config.out_channels
-    counts.glb_accesses["ofmap"] += 2 * words if f.add and f.residual else words
+    words, sums = f.num_pixels * config.ofmap_blocks, f.num_pixels * config.out_channels
+    counts.accesses["dw_psum" if f.dw else "psum_done", "read"] += sums
+    counts.accesses["ofmap", "write"] += words
+    counts.arithmetic["requantised"] += sums
+    if f.add:
+        counts.arithmetic["second"] += sums
+        counts.accesses["residual", "read"] += words if f.residual else 0
 
 
 def _store(config: Config, counts: LayerCounts, f, unit_beats) -> None:
@@ -232,7 +270,7 @@ def _store(config: Config, counts: LayerCounts, f, unit_beats) -> None:
         counts.act_accesses["written"] += beats
     else:
         counts.dram_write_bytes["ofmap"] += beats * config.bus_bytes
-    counts.glb_accesses["ofmap"] += f.seg_words * f.seg_count * f.num_blocks
+    counts.accesses["ofmap", "read"] += f.seg_words * f.seg_count * f.num_blocks
 
 
 _COUNT = {
