@@ -21,6 +21,8 @@ from skimp_sim.bench.rtl import RtlError
 from skimp_sim.bench.verilator import ToolError
 from skimp_sim.command import Refusing, check_outputs, wide_console
 from skimp_sim.driver.device import DeviceError
+from skimp_sim.energy.command import energy_model, energy_options
+from skimp_sim.energy.summary import print_energy
 from skimp_sim.functional import FunctionalError
 from skimp_sim.golden.network import run_graph
 from skimp_sim.html_report import html_page
@@ -28,6 +30,7 @@ from skimp_sim.inputs import IMAGE_SUFFIXES, load_input
 from skimp_sim.perf.command import perf_report
 from skimp_sim.perf.model import PerfError
 from skimp_sim.report import Report, json_text, write_text
+from skimp_sim.roofline import roofline_chart, write_chart
 from skimp_sim.run import ENGINES, load_model, model_labels, run_model
 
 __all__ = ["main"]
@@ -92,9 +95,9 @@ def _inputs(graph, model, input_path):
     return load_input(graph, input_path), input_path
 
 
-def _activations(graph, model, input_path, compress) -> dict | None:
-    """Return what codes are chosen by."""
-    if compress == "off":
+def _activations(graph, model, input_path, compress, energy=None) -> dict | None:
+    """Return what codes are chosen by, and what tells the gated MACs."""
+    if compress == "off" and energy is None:
         return None
     return run_graph(graph, _inputs(graph, model, input_path)[0])
 
@@ -106,28 +109,21 @@ def _activations(graph, model, input_path, compress) -> dict | None:
 @_fuse_option
 @_compress_option
 @_resident_option
+@energy_options
 @click.option("--engine", type=click.Choice(ENGINES), default="rtl", show_default=True)
 @click.option("--check", "checked", is_flag=True, help="Compare with golden model and LiteRT.")
 @click.option("--waves", metavar="FILE", help="Write FST waves (rtl; slow).")
 @click.option("--json", "json_path", metavar="FILE", help="Write the result as JSON.")
 @click.option("--report", "report_path", metavar="FILE.html", help="Write the result as a page.")
 def run(
-    model,
-    input_path,
-    config,
-    fuse,
-    compress,
-    resident,
-    engine,
-    checked,
-    waves,
-    json_path,
-    report_path,
-):
+    model, input_path, config, fuse, compress, resident, energy, technology, dram, engine, checked,
+    waves, json_path, report_path,
+):  # fmt: skip
     """Compile and run MODEL (a .tflite file or a built-in network)."""
     console = wide_console()
     configuration = load_config(config)
     check_outputs(json_path, report_path, waves)
+    costs = energy_model(energy, technology, dram)
     if waves and engine != "rtl":
         raise ModelError(f"--waves needs --engine rtl, not {engine}")
     graph, path = load_model(model)
@@ -138,7 +134,8 @@ def run(
     )
     report = _run_with_progress(
         console, graph, path, inputs, configuration, engine=engine, checked=checked, fuse=fuse,
-        compress=compress, resident=resident, waves=waves, names=model_labels(model, graph),
+        compress=compress, resident=resident, energy=costs, waves=waves,
+        names=model_labels(model, graph),
     )  # fmt: skip
     _print_report(console, report)
     if json_path:
@@ -157,31 +154,39 @@ def run(
 @_fuse_option
 @_compress_option
 @_resident_option
+@energy_options
 @click.option("--json", "json_path", metavar="FILE", help="Write the result as JSON.")
 @click.option("--report", "report_path", metavar="FILE.html", help="Write the result as a page.")
-def perf(model, input_path, config, fuse, compress, resident, json_path, report_path):
+@click.option("--roofline", metavar="FILE.svg", help="Plot MODEL's layers under the rooflines.")
+def perf(
+    model, input_path, config, fuse, compress, resident, energy, technology, dram, json_path,
+    report_path, roofline,
+):  # fmt: skip
     """Say what MODEL costs by the cycle model: no RTL, in seconds.
 
-    The input only matters to --compress.
+    The input only matters to --compress, and to --energy for its zeros.
     """
     console = wide_console()
     configuration = load_config(config)
-    check_outputs(json_path, report_path)
+    check_outputs(json_path, report_path, plot=roofline)
+    costs = energy_model(energy, technology, dram)
     graph, _ = load_model(model)
     console.print(
         f"{graph.name} on {configuration.name} ({configuration.macs_per_cycle} MAC/clock), "
         "cycle model"
     )
-    activations = _activations(graph, model, input_path, compress)
+    activations = _activations(graph, model, input_path, compress, costs)
     report = perf_report(
         graph, configuration, fuse=fuse, compress=compress, activations=activations,
-        resident=resident,
+        resident=resident, energy=costs,
     )  # fmt: skip
     _print_report(console, report)
     if json_path:
         write_text(json_path, json_text(report))
     if report_path:
         write_text(report_path, html_page(report))
+    if roofline:
+        write_chart(roofline_chart([report]), roofline)
 
 
 def _run_with_progress(console, graph, path, inputs, config, **options) -> Report:
@@ -279,6 +284,8 @@ def _print_report(console: Console, report: Report) -> None:
         if report.bit_exact[name] is not None:
             verdict = "bit-exact at every layer" if report.bit_exact[name] else "DIFFERENT"
             console.print(f"against {label}: {verdict}")
+    if report.energy is not None:
+        print_energy(console, report.energy)
 
 
 def _compiled(model, input_path, config, fuse, compress) -> Program:

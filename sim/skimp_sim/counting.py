@@ -57,8 +57,9 @@ class LayerCounts:
         of weights (a block is read once a pass, a depthwise word once a pixel group, for both
         rows), sums of the psum memories: "psum" under way, "psum_done" for the drain.
     arithmetic : Counter
-        Of real channels: "psum_adds" of the array's sums to those under way, "dw_adds" of the
-        depthwise unit; of all lanes: "requantised" values, "second" of these in the second stage.
+        Of real channels, rows computed twice included: "macs" of the array and "psum_adds" of its
+        sums to those under way, "dw_macs" and "dw_adds" of the depthwise unit; of all lanes:
+        "requantised" values, "second" of these in the second stage.
     macs_gated : int
         MACs of real pixels and channels whose ifmap value equals the zero point; needs data.
     commands : Counter
@@ -239,7 +240,9 @@ def _conv(config: Config, counts: LayerCounts, f, unit_beats) -> None:
     counts.accesses["psum", "read"] += (blocks - bool(f.first)) * sums
     counts.accesses["psum", "write"] += (blocks - bool(f.last)) * sums
     counts.accesses["psum_done", "write"] += bool(f.last) * sums
-    counts.arithmetic["psum_adds"] += blocks * f.num_pixels * f.co_valid
+    taps = f.num_r * f.num_s * f.num_pixels * f.co_valid
+    counts.arithmetic["macs"] += ((f.num_c - 1) * config.in_channels + f.ci_last) * taps
+    counts.arithmetic["psum_adds"] += f.num_c * taps
 
 
 def _depthwise(config: Config, counts: LayerCounts, f, unit_beats) -> None:
@@ -247,11 +250,12 @@ def _depthwise(config: Config, counts: LayerCounts, f, unit_beats) -> None:
     words = f.num_r * f.num_s * f.num_pixels * config.ofmap_blocks
     counts.accesses["dw_ifmap", "read"] += words
     taps = (f.num_r - f.lag) * f.num_s
-    if not (f.max_mode or f.unit_wgt):
-        counts.accesses["dw_wgt", "read"] += f.num_groups * taps * config.out_channels
     pixels = f.num_pixels + f.num_pixels2
     counts.accesses["dw_psum", "write"] += pixels * config.out_channels
     counts.arithmetic["dw_adds"] += taps * pixels * f.ci_last
+    if not (f.max_mode or f.unit_wgt):
+        counts.accesses["dw_wgt", "read"] += f.num_groups * taps * config.out_channels
+        counts.arithmetic["dw_macs"] += taps * pixels * f.ci_last
 
 
 def _drain(config: Config, counts: LayerCounts, f, unit_beats) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from skimp_sim.energy.plots import energy_chart, share_chart
+from skimp_sim.energy.summary import energy_line
 from skimp_sim.report import Report
 
 __all__ = ["html_page", "layer_chart"]
@@ -45,6 +47,13 @@ def layer_chart(report: Report) -> Figure:
     axes.legend(fontsize=7)
     figure.tight_layout()
     return figure
+
+
+def _svg(figure: Figure) -> str:
+    image = io.BytesIO()
+    figure.savefig(image, format="svg")
+    text = image.getvalue().decode()
+    return text[text.index("<svg") :]
 
 
 def _picture(path: Path) -> str:
@@ -86,10 +95,14 @@ def html_page(report: Report, picture: Path | None = None) -> str:
         )
         parts.append(f"<ol>{items}</ol>")
     if report.cycles:
-        image = io.BytesIO()
-        layer_chart(report).savefig(image, format="svg")
-        text = image.getvalue().decode()
-        parts.append(text[text.index("<svg") :])
+        parts.append(_svg(layer_chart(report)))
+    if report.energy is not None:
+        title = f"{report.model} on {report.config.name}"
+        parts += [
+            f"<p>{html.escape(energy_line(report.energy))}</p>",
+            _svg(energy_chart(report.energy, title)),
+            _svg(share_chart(report.energy, title)),
+        ]
     parts.append(
         "<table><tr><th>layer</th><th>unit</th><th>MACs</th><th>clocks</th><th>utilisation</th>"
         "<th>gated</th><th>golden</th><th>LiteRT</th></tr>"

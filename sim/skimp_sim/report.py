@@ -11,6 +11,8 @@ import numpy as np
 from skimp.config import Config
 from skimp_compiler.graph import Graph, ModelError
 from skimp_compiler.program import Layer, Program
+from skimp_sim.energy.model import NetworkEnergy
+from skimp_sim.energy.summary import layer_json, network_json
 from skimp_sim.executor import RunResult
 from skimp_sim.traffic import KINDS, LayerTraffic, traffic_of
 
@@ -61,6 +63,7 @@ class Report:
     crossing_bytes : int
         What has to cross the pins of DRAM whatever the schedule (`skimp_sim.traffic`).
     wall_seconds : float
+    energy : NetworkEnergy or None
     """
 
     model: str
@@ -71,6 +74,7 @@ class Report:
     bit_exact: dict
     crossing_bytes: int
     wall_seconds: float
+    energy: NetworkEnergy | None = None
 
     @classmethod
     def of(
@@ -84,6 +88,7 @@ class Report:
         litert,
         labels,
         wall_seconds,
+        energy=None,
     ) -> "Report":
         """Put together what a run left.
 
@@ -92,6 +97,7 @@ class Report:
         golden, litert : dict or None
             Verdict by layer_id.
         labels : list of str or None
+        energy : NetworkEnergy or None
         """
         traffic = traffic_of(graph, program)
         rows = []
@@ -123,6 +129,7 @@ class Report:
             bit_exact=exact,
             crossing_bytes=sum(traffic.crossing.values()),
             wall_seconds=wall_seconds,
+            energy=energy,
         )
 
     @property
@@ -152,6 +159,11 @@ class Report:
         names = {row.layer.layer_id: row.layer.name for row in self.rows}
         layers = [_layer_json(row, config, names) for row in self.rows]
         fps = config.clock_mhz * 1e6 / self.cycles if self.cycles else 0.0
+        energy = {}
+        if self.energy is not None:
+            energy = {"energy": network_json(self.energy)}
+            for row, layer in zip(self.rows, layers):
+                layer.update(layer_json(self.energy, row.layer.layer_id))
         return {
             "schema": 1,
             "model": self.model,
@@ -175,7 +187,9 @@ class Report:
                 "layers_lower_bound_bytes": sum(x["dram_lower_bound_bytes"] for x in layers),
                 "compulsory_bytes": sum(x["compulsory_bytes"] for x in layers),
                 "chip_compulsory_bytes": sum(x["chip_compulsory_bytes"] for x in layers),
+                **({"energy_pj": self.energy.total_pj} if energy else {}),
             },
+            **energy,
             "host": {
                 "wall_seconds": self.wall_seconds,
                 "simulated_cycles_per_second": (

@@ -8,6 +8,7 @@ from skimp_compiler.compiler import compile_graph
 from skimp_compiler.graph import Graph
 from skimp_compiler.tflite_reader import check_supported, read_tflite
 from skimp_compiler.zoo import BUILTIN, labels, path_of
+from skimp_sim.energy import EnergyModel, estimate
 from skimp_sim.executor import FunctionalEngine, RunResult, check, run_program
 from skimp_sim.golden.network import run_graph
 from skimp_sim.litert import run_litert
@@ -53,6 +54,7 @@ def run_model(
     fuse: bool | None = None,
     compress: str = "off",
     resident: bool = False,
+    energy: EnergyModel | None = None,
     waves=None,
     names=None,
     on_start=None,
@@ -76,6 +78,8 @@ def run_model(
         As `compile_graph` takes them; codes are chosen by these inputs.
     resident : bool
         Report the second of two images: weights and parameters are on the chip.
+    energy : EnergyModel or None
+        What actions cost; the cycle model gives what the engine does not count.
     waves : path or None
     names : list of str or None
         Class names.
@@ -84,7 +88,7 @@ def run_model(
     on_layer, on_poll : callable or None
         Called with a finished layer_id; with the clocks so far.
     """
-    needed = checked or engine == "golden" or compress != "off"
+    needed = checked or engine == "golden" or compress != "off" or energy is not None
     golden = run_graph(graph, inputs) if needed else None
     program = compile_graph(
         graph, config, fuse=fuse, compress=compress, activations=golden, resident=resident
@@ -118,5 +122,6 @@ def run_model(
         engine=engine,
         labels=names,
         wall_seconds=wall_seconds,
+        energy=energy and estimate(graph, program, energy, golden, result=result),
         **verdicts,
     )

@@ -33,7 +33,14 @@ from skimp.config import Config
 from skimp.isa import CHIP_BASE, COMMAND_BYTES, RECORD_BYTES, LoadTarget, Opcode
 from skimp_compiler.graph import Graph
 from skimp_compiler.program import DeviceStep, Layer, Program, TensorPlace
-from skimp_sim.counting import Command, commands_of, segment_beats, segment_starts
+from skimp_sim.counting import (
+    Command,
+    LayerCounts,
+    commands_of,
+    count_command,
+    segment_beats,
+    segment_starts,
+)
 from skimp_sim.golden.params import pool_window
 from skimp_sim.reproduce.limit import block_words
 
@@ -46,6 +53,7 @@ __all__ = [
     "activations_read",
     "chip_words",
     "crossing",
+    "own_counts",
     "traffic_of",
     "transfers",
 ]
@@ -118,6 +126,15 @@ class Transfer:
         c = self.command
         blocks = c.num_blocks if c.opcode is Opcode.STORE else c.dma_blocks
         return blocks if c.seg_count * c.seg_words else 0
+
+
+def own_counts(graph: Graph, program: Program) -> dict[int, LayerCounts]:
+    """Return what the commands that work for each layer access, whenever they run (no gating)."""
+    found = defaultdict(LayerCounts)
+    for transfer in transfers(graph, program):
+        command, counts = transfer.command, found[transfer.layer_id]
+        count_command(program.config, counts, command.opcode, command, program.unit_beats)
+    return dict(found)
 
 
 def transfers(graph: Graph, program: Program) -> list[Transfer]:

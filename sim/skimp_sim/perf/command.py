@@ -5,6 +5,8 @@ from dataclasses import replace
 from skimp.config import Config
 from skimp_compiler.compiler import compile_graph
 from skimp_compiler.graph import Graph
+from skimp_sim.energy import EnergyModel, estimate
+from skimp_sim.energy.gated import fill_gated
 from skimp_sim.perf.model import run_perf
 from skimp_sim.report import LayerRow, Report
 from skimp_sim.traffic import traffic_of
@@ -20,6 +22,7 @@ def perf_report(
     compress: str = "off",
     activations: dict | None = None,
     resident: bool = False,
+    energy: EnergyModel | None = None,
 ) -> Report:
     """Return what the cycle model says about a network; no answer.
 
@@ -28,9 +31,11 @@ def perf_report(
     graph : Graph
     config : Config
     fuse, compress, activations
-        As `compile_graph` takes them.
+        As `compile_graph` takes them; zeros of the activations are also what is gated.
     resident : bool
         The second of two images: weights and parameters are on the chip.
+    energy : EnergyModel or None
+        What actions cost; needs activations.
     """
     program = compile_graph(
         graph, config, fuse=fuse, compress=compress, activations=activations, resident=resident
@@ -39,6 +44,8 @@ def perf_report(
     result = run_perf(replace(program, steps=[*program.steps, *program.resident_steps]))
     if resident:
         program = program.resident
+    if activations is not None:
+        fill_gated(graph, program, result.counts, activations)
     traffic = traffic_of(graph, program)
     rows = [
         LayerRow(
@@ -58,4 +65,5 @@ def perf_report(
         bit_exact={"golden": None, "litert": None},
         crossing_bytes=sum(traffic.crossing.values()),
         wall_seconds=result.wall_seconds,
+        energy=energy and estimate(graph, program, energy, activations, perf=result),
     )
