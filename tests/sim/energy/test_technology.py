@@ -14,19 +14,6 @@ from skimp_sim.rows import ACCESS_PJ
 
 TABLES = sorted((Path(skimp_sim.energy.__file__).parent / "tables").glob("*.yaml"))
 
-WHOLE = """
-sources: {here: measured by hand}
-multiply: [{bits: 8, value: 2, unit: pJ, source: here}]
-add: [{bits: 8, value: 1, unit: pJ, source: here}]
-register: {value: 0.5, unit: pJ/bit, source: here}
-link: {value: 0.25, unit: pJ/bit, source: here}
-memory:
-  read: [{bytes: 1024, value: 64, unit: pJ/64b, source: here}]
-  write: [{bytes: 1024, value: 128, unit: pJ/64b, source: here}]
-clock: {value: 4, unit: pJ/lane, source: here}
-static: {value: 8, unit: mW/lane, source: here}
-"""
-
 
 def numbers(value, where=""):
     """Everything that has or should have a unit, with its place."""
@@ -121,10 +108,10 @@ def test_ddr4_is_what_rows_are_counted_with():
     assert dram.background_mw == pytest.approx(open_mw + refresh_mw, rel=2e-3)
 
 
-def test_users_file(tmp_path):
+def test_users_file(tmp_path, whole):
     path = tmp_path / "mine.yaml"
     path.write_text(
-        WHOLE + "dram:\n  mine:\n"
+        whole + "dram:\n  mine:\n"
         "    read: [{value: 3, unit: pJ/bit, source: here}, {value: 4, unit: pJ/bit, source: here}]\n"
         "    write: [{value: 5, unit: pJ/bit, source: here}]\n"
     )
@@ -168,10 +155,10 @@ BAD = {
 
 
 @pytest.mark.parametrize("old", BAD)
-def test_bad_file(tmp_path, old):
+def test_bad_file(tmp_path, whole, old):
     new, *words = BAD[old]
-    text = new if old == "WHOLE" else WHOLE.replace(old, new)
-    assert text != WHOLE
+    text = new if old == "WHOLE" else whole.replace(old, new)
+    assert text != whole
     path = tmp_path / "bad.yaml"
     path.write_text(text)
     with pytest.raises(ModelError) as error:
@@ -180,7 +167,7 @@ def test_bad_file(tmp_path, old):
         assert word in str(error.value)
 
 
-def test_bad_names(tmp_path):
+def test_bad_names(tmp_path, whole):
     with pytest.raises(ModelError, match="7nm: not one of 16nm, 45nm, 65nm"):
         load_technology("7nm")
     with pytest.raises(ModelError, match="ddr9: not one of lpddr4, ddr4"):
@@ -193,6 +180,6 @@ def test_bad_names(tmp_path):
     with pytest.raises(ModelError, match="factor"):
         load_technology(str(path))
     for dram in ("{x: 1}", "{x: {reed: []}}", "{x: {read: []}}", "{x: {}}"):
-        path.write_text(WHOLE + f"dram: {dram}\n")
+        path.write_text(whole + f"dram: {dram}\n")
         with pytest.raises(ModelError, match="dram x"):
             load_technology(str(path))
