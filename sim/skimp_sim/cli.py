@@ -30,7 +30,7 @@ from skimp_sim.inputs import IMAGE_SUFFIXES, load_input
 from skimp_sim.perf.command import perf_report
 from skimp_sim.perf.model import PerfError
 from skimp_sim.report import Report, json_text, write_text
-from skimp_sim.roofline import roofline_chart, write_chart
+from skimp_sim.roofline import Roofline, roofline_chart, write_chart
 from skimp_sim.run import ENGINES, load_model, model_labels, run_model
 
 __all__ = ["main"]
@@ -186,7 +186,7 @@ def perf(
     if report_path:
         write_text(report_path, html_page(report))
     if roofline:
-        write_chart(roofline_chart([report]), roofline)
+        write_chart(roofline_chart([Roofline.of(report)]), roofline)
 
 
 def _run_with_progress(console, graph, path, inputs, config, **options) -> Report:

@@ -27,8 +27,7 @@ __all__ = [
     "TPU",
     "Point",
     "Roof",
-    "intensities",
-    "points",
+    "Roofline",
     "roof_of",
     "roofline_chart",
     "write_chart",
@@ -85,52 +84,84 @@ def _point(name: str, macs: int, moved: int, cycles: int, clock_mhz: int) -> Poi
     return Point(name=name, intensity=2 * macs / moved, operations=2 * macs / seconds)
 
 
-def points(report: Report) -> tuple[list[Point], Point | None]:
-    """Return what the run did in order, and the network (None: nothing multiplies)."""
-    clock = report.config.clock_mhz
-    units = defaultdict(list)
-    for row in report.rows:
-        layer = row.layer
-        if row.cycles and row.traffic is not None:
+@dataclass(frozen=True, kw_only=True)
+class Roofline:
+    """A network under its roof.
+
+    Parameters
+    ----------
+    title : str
+    roof : Roof
+    layers : list of float
+        Operations per byte of DRAM of the layers that multiply, in order.
+    units : list of Point
+        What the run did, layers side by side as one, in order.
+    network : Point or None
+        None: nothing multiplies.
+    """
+
+    title: str
+    roof: Roof
+    layers: list[float]
+    units: list[Point]
+    network: Point | None
+
+    @classmethod
+    def of(cls, report: Report) -> "Roofline":
+        """Return that of a finished run."""
+        rows = [row for row in report.rows if row.traffic is not None and row.traffic.moved_bytes]
+        clock = report.config.clock_mhz
+        units = defaultdict(list)
+        for row in rows:
+            layer = row.layer
             units[layer.layer_id if layer.fused_with is None else layer.fused_with].append(row)
-    layers = []
-    for rows in units.values():
-        macs = sum(row.layer.macs for row in rows)
-        moved = sum(row.traffic.moved_bytes for row in rows)
-        if macs and moved:
-            name = "+".join(row.layer.name for row in rows)
-            layers.append(_point(name, macs, moved, sum(row.cycles for row in rows), clock))
-    if not layers:
-        return [], None
-    return layers, _point(report.model, report.macs, report.dram_bytes, report.cycles, clock)
+        found = []
+        for members in units.values():
+            macs, cycles = (
+                sum(values) for values in zip(*((row.layer.macs, row.cycles) for row in members))
+            )
+            if macs and cycles:
+                name = "+".join(row.layer.name for row in members)
+                moved = sum(row.traffic.moved_bytes for row in members)
+                found.append(_point(name, macs, moved, cycles, clock))
+        network = None
+        if found:
+            network = _point(report.model, report.macs, report.dram_bytes, report.cycles, clock)
+        return cls(
+            title=f"{report.model} on {report.config.name}",
+            roof=roof_of(report.config),
+            layers=[2 * x.layer.macs / x.traffic.moved_bytes for x in rows if x.layer.macs],
+            units=found,
+            network=network,
+        )
+
+    @classmethod
+    def from_json(cls, kept: dict) -> "Roofline":
+        """Return what `dataclasses.asdict` made a dict of."""
+        network = kept["network"]
+        fields = {
+            "roof": Roof(**kept["roof"]),
+            "units": [Point(**point) for point in kept["units"]],
+            "network": None if network is None else Point(**network),
+        }
+        return cls(**{**kept, **fields})
 
 
-def intensities(report: Report) -> list[float]:
-    """Operations per byte of DRAM of the layers that multiply, in order."""
-    return [
-        2 * row.layer.macs / row.traffic.moved_bytes
-        for row in report.rows
-        if row.layer.macs and row.traffic is not None and row.traffic.moved_bytes
-    ]
-
-
-def roofline_chart(reports: list[Report]) -> Figure:
-    """Return a row for each report: rooflines, and operations per byte layer by layer."""
-    figure = Figure(figsize=(11, 3.6 * len(reports)))
-    rows = figure.subplots(len(reports), 2, squeeze=False)
-    for report, (left, right) in zip(reports, rows):
-        roofs = (roof_of(report.config), _OURS), (TPU, _OTHER)
-        _rooflines(left, roofs, report)
-        left.set_title(f"{report.model} on {report.config.name}", fontsize=9)
-        _intensities(right, roofs, intensities(report))
+def roofline_chart(rooflines: list[Roofline]) -> Figure:
+    """Return a row for each network: rooflines, and operations per byte layer by layer."""
+    figure = Figure(figsize=(11, 3.6 * len(rooflines)))
+    rows = figure.subplots(len(rooflines), 2, squeeze=False)
+    for found, (left, right) in zip(rooflines, rows):
+        roofs = (found.roof, _OURS), (TPU, _OTHER)
+        _rooflines(left, roofs, found)
+        left.set_title(found.title, fontsize=9)
+        _intensities(right, roofs, found.layers)
     figure.tight_layout()
     return figure
 
 
-def _rooflines(axes: Axes, roofs, report: Report) -> None:
-    found = intensities(report)
-    measured, network = points(report)
-    xs = found + [roof.ridge for roof, _ in roofs]
+def _rooflines(axes: Axes, roofs, found: Roofline) -> None:
+    xs = found.layers + [roof.ridge for roof, _ in roofs]
     low, high = min(xs) / 2, max(xs) * 2
     for roof, colour in roofs:
         line = (low, roof.ridge, high)
@@ -141,25 +172,26 @@ def _rooflines(axes: Axes, roofs, report: Report) -> None:
             (roof.ridge, roof.operations / 1e9), xytext=(-4, 5), textcoords="offset points",
             fontsize=7, ha="right",
         )  # fmt: skip
-    own = roof_of(report.config)
-    axes.loglog(found, [own.at(x) / 1e9 for x in found], ".", color="#6aa84f", label="layers")
+    allowed = [found.roof.at(x) / 1e9 for x in found.layers]
+    axes.loglog(found.layers, allowed, ".", color="#6aa84f", label="layers")
     axes.loglog(
-        [point.intensity for point in measured], [point.operations / 1e9 for point in measured],
+        [point.intensity for point in found.units],
+        [point.operations / 1e9 for point in found.units],
         "o", markerfacecolor="none", color="black", markersize=4, label="as it runs",
     )  # fmt: skip
-    if network is not None:
+    if found.network is not None:
         axes.loglog(
-            network.intensity, network.operations / 1e9, "*", color="black", markersize=11,
-            label="network",
+            found.network.intensity, found.network.operations / 1e9, "*", color="black",
+            markersize=11, label="network",
         )  # fmt: skip
     axes.set_xlabel("operations per byte of DRAM", fontsize=8)
     axes.set_ylabel("GOP/s", fontsize=8)
     axes.legend(fontsize=7, loc="lower right")
 
 
-def _intensities(axes: Axes, roofs, found: list[float]) -> None:
+def _intensities(axes: Axes, roofs, layers: list[float]) -> None:
     """Computation to communication, layer by layer."""
-    axes.bar(range(len(found)), found, color="#6aa84f")
+    axes.bar(range(len(layers)), layers, color="#6aa84f")
     for roof, colour in roofs:
         axes.axhline(roof.ridge, color=colour, label=f"ridge of {roof.name}")
     axes.set_yscale("log")

@@ -6,13 +6,13 @@ from matplotlib.figure import Figure
 from skimp_sim.energy.model import DATA, LEVELS, NetworkEnergy
 from skimp_sim.energy.summary import by_level
 
-__all__ = ["LEVEL_COLOURS", "energy_chart", "share_chart", "stack"]
+__all__ = ["DATA_COLOURS", "LEVEL_COLOURS", "energy_chart", "share_chart", "stack"]
 
 LEVEL_COLOURS = dict(
     zip(LEVELS, ("#3b6ea8", "#6aa84f", "#b8a1d9", "#ffd966", "#f6b26b", "#e06666", "#cccccc"))
 )
 
-_DATA_COLOURS = dict(zip(DATA, ("#3b6ea8", "#6aa84f", "#e06666", "#f6b26b", "#b8a1d9", "#cccccc")))
+DATA_COLOURS = dict(zip(DATA, ("#3b6ea8", "#6aa84f", "#e06666", "#f6b26b", "#b8a1d9", "#cccccc")))
 
 
 def stack(axes: Axes, names: list[str], rows: list[dict], colours: dict[str, str]) -> None:
@@ -55,7 +55,7 @@ def share_chart(network: NetworkEnergy, title: str) -> Figure:
     kinds = [_microjoules({level: total[level, data] for level in LEVELS}) for data in DATA]
     figure = Figure(figsize=(11, 3.2))
     left, right = figure.subplots(1, 2)
-    stack(left, list(LEVELS), levels, _DATA_COLOURS)
+    stack(left, list(LEVELS), levels, DATA_COLOURS)
     stack(right, list(DATA), kinds, LEVEL_COLOURS)
     for axes in (left, right):
         axes.set_xlabel("uJ")
