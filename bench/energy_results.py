@@ -37,7 +37,7 @@ node; an FPGA takes several times as much, and no board has been measured. `skim
 Images a joule are images a second and watt."""
 
 _SENSITIVITY = """\
-Published prices of DRAM are a factor of nine apart, and decide where the energy goes. mJ an image
+Published prices of DRAM go from 6 to 70 pJ a bit, and decide where the energy goes. mJ an image
 and, behind it, DRAM's share of them; the chip at {technology}. `ddr4` and `ddr4_x16` pay for rows and
 for standby, the others a price per bit: lpddr4 8, hbm2 6.25, tetris 15, horowitz 20.3 to 40.6,
 eyeriss 28.75, lpddr 40, ddr3 70 pJ."""
