@@ -130,7 +130,7 @@ def compare_coded(config, compress, count, monkeypatch, *, rtl):
 @pytest.mark.parametrize("compress", ["run-length", "bitmap"])
 @pytest.mark.parametrize("config", [WIDE, QUAD, NO_STORE], ids=lambda c: c.name)
 def test_functional_coded(config, compress, monkeypatch):
-    compare_coded(config, compress, 15, monkeypatch, rtl=False)
+    compare_coded(config, compress, 6, monkeypatch, rtl=False)
 
 
 @pytest.mark.verilog
