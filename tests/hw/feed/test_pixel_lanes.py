@@ -16,7 +16,9 @@ GEOMETRIES = [
 
 
 def config_of(pixels):
-    return dataclasses.replace(PRESETS["small"], pixels=pixels, bus_words=1, drain_pixels=1)
+    return dataclasses.replace(
+        PRESETS["small"], pixels=pixels, bus_words=1, drain_pixels=1, tile_table_depth=0
+    )
 
 
 def expected_rows(pixels, tile_q, row_step, group):

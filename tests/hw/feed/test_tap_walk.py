@@ -12,7 +12,9 @@ from skimp_sim.bench.vectors import run_vectors
 
 
 def config_of(pixels):
-    return dataclasses.replace(PRESETS["small"], pixels=pixels, bus_words=1, drain_pixels=1)
+    return dataclasses.replace(
+        PRESETS["small"], pixels=pixels, bus_words=1, drain_pixels=1, tile_table_depth=0
+    )
 
 
 def taps(*, num_c, num_r, num_s, stride_h, stride_w, plane, pitch, base):

@@ -236,6 +236,6 @@ def test_latency(config):
 
 
 def test_narrow_bus():
-    narrow = dataclasses.replace(PRESETS["small"], bus_words=1)
+    narrow = dataclasses.replace(PRESETS["small"], bus_words=1, tile_table_depth=0)
     with pytest.raises(ValueError, match="16 bytes at least, not 8"):
         Decoder(narrow)
