@@ -1,7 +1,7 @@
 """Coded units in the cycle model: frames that pass decoder and encoder in slots of some clocks.
 
 Beats of a unit are taken as spread evenly over its frames; both coders then keep their pace, and
-the clocks of a network come out within a percent of the RTL's.
+the clocks of a network come out within some percent of the RTL's.
 """
 
 from collections import deque
