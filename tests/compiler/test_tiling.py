@@ -303,7 +303,14 @@ SMALL = replace(PRESETS["small"], act_depth=0, psum_depth=32)
 PLANS = {
     "weights stay": (SMALL, dict(k=16), lambda t: t.kind == "resident" and t.group_blocks == 1),
     "weights in groups": (
-        replace(SMALL, wgt_depth=200, psum_depth=8, ifmap_depth=200, bus_words=1),
+        replace(
+            SMALL,
+            wgt_depth=200,
+            psum_depth=8,
+            ifmap_depth=200,
+            bus_words=1,
+            tile_table_depth=0,
+        ),
         dict(height=60, k=128),
         lambda t: t.kind == "resident" and t.group_blocks == 2,
     ),
