@@ -10,7 +10,7 @@ maps lay in DRAM. (Pixels that no window looks at do not count.)
 *Bound*, of a layer by itself: what no schedule of a convolution between DRAM and DRAM stays below,
 by Chen, Han, Wang, "Communication lower bound in convolution accelerators" (HPCA 2020), on a chip
 with the memories of `chip_words`; at least the compulsory bytes, which are the bound of all other
-layers. See `skimp_sim.reproduce.limit`.
+layers. See `skimp_sim.bound`.
 
 *Chip compulsory*: what has to cross the pins with maps where the compiler put them: weights,
 quantisation parameters, tables; maps that lie in DRAM written once and read once by each unit
@@ -33,6 +33,7 @@ from skimp.config import Config
 from skimp.isa import CHIP_BASE, COMMAND_BYTES, RECORD_BYTES, LoadTarget, Opcode
 from skimp_compiler.graph import Graph
 from skimp_compiler.program import DeviceStep, Layer, Program, TensorPlace
+from skimp_sim.bound import block_words
 from skimp_sim.counting import (
     Command,
     LayerCounts,
@@ -42,7 +43,6 @@ from skimp_sim.counting import (
     segment_starts,
 )
 from skimp_sim.golden.params import pool_window
-from skimp_sim.reproduce.limit import block_words
 
 __all__ = [
     "KINDS",

@@ -319,6 +319,4 @@ def test_starts_without_other_commands():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert "skimp_sim.cli" in loaded.stdout.split()
-    assert not [
-        name for name in loaded.stdout.split() if "reproduce.command" in name or "explore" in name
-    ]
+    assert not [name for name in loaded.stdout.split() if "reproduce" in name or "explore" in name]
