@@ -14,10 +14,13 @@ from skimp_compiler.compiler import compile_graph
 from skimp_compiler.graph import ModelError
 from skimp_compiler.program import DeviceStep
 from skimp_sim.counting import commands_of
+from skimp_sim.energy import EnergyModel, load_technology
 from skimp_sim.executor import FunctionalEngine, run_program
 from skimp_sim.golden.network import run_graph
+from skimp_sim.perf.command import perf_report
 from skimp_sim.perf.model import run_perf
 from skimp_sim.rtl_engine import RtlEngine
+from skimp_sim.run import run_model
 
 
 def fitting(config, count):
@@ -70,11 +73,47 @@ def test_rtl(config):
     """Bit-exact, and clock for clock what the cycle model says of a second image."""
     for seed, graph, program in fitting(config, 5):
         result = run_two(seed, graph, program, RtlEngine(program))
-        both = replace(program, steps=[*program.steps, *program.resident_steps])
-        model = run_perf(both).counters
+        model = run_perf(program.resident).counters
+        assert model.keys() == result.counters.keys()
         for layer, counters in result.counters.items():
             got = {name: counters[name] for name in model[layer]}
             assert got == model[layer], f"seed {seed}, layer {layer}"
+
+
+@pytest.mark.parametrize("config", [WIDE, PRESETS["small"]], ids=lambda c: c.name)
+def test_model_of_the_second_image(config):
+    """Two images in a row are the first one and then what is reported of the second."""
+    for seed, _, program in fitting(config, 8):
+        both = run_perf(replace(program, steps=[*program.steps, *program.resident_steps]))
+        first, second = run_perf(program), run_perf(program.resident)
+        assert second.counters == both.counters, seed
+        assert first.requests + second.requests == both.requests, seed
+        assert second.dram["reads"] > 0
+        for name, number in both.dram.items():
+            assert first.dram[name] + second.dram[name] == number, (seed, name)
+        assert second.counts.keys() == first.counts.keys()
+        assert moved_weights(second) < moved_weights(first), seed
+
+
+def moved_weights(result):
+    return sum(counts.dram_read_bytes["wgt"] for counts in result.counts.values())
+
+
+def test_energy_is_of_the_second_image():
+    """Rows that the first image opens are not among its own; `run` and `perf` say the same."""
+    prices = load_technology("45nm")
+    costs = EnergyModel(technology=prices, dram=prices.dram("ddr4"))
+    for seed, graph, program in fitting(WIDE, 4):
+        inputs = random_inputs(np.random.default_rng(seed), graph)
+        options = dict(resident=True, energy=costs)
+        perf = perf_report(graph, WIDE, activations=run_graph(graph, inputs), **options)
+        run = run_model(graph, None, inputs, WIDE, engine="functional", checked=False, **options)
+        expected = run_perf(program.resident)
+        for report in (perf, run):
+            uses = report.energy.uses.values()
+            opened = sum(use.activates for use in uses)
+            assert opened == pytest.approx(expected.dram["activates"]), seed
+            assert sum(use.cycles for use in uses) == expected.cycles, seed
 
 
 def test_first_image_is_what_it_was():

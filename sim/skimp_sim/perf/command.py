@@ -1,7 +1,5 @@
 """`skimp perf` as a function: compile, model, report."""
 
-from dataclasses import replace
-
 from skimp.config import Config
 from skimp_compiler.compiler import compile_graph
 from skimp_compiler.graph import Graph
@@ -40,10 +38,9 @@ def perf_report(
     program = compile_graph(
         graph, config, fuse=fuse, compress=compress, activations=activations, resident=resident
     )
-    # Layers of a second image take the place of the first one's.
-    result = run_perf(replace(program, steps=[*program.steps, *program.resident_steps]))
     if resident:
         program = program.resident
+    result = run_perf(program)
     if activations is not None:
         fill_gated(graph, program, result.counts, activations)
     traffic = traffic_of(graph, program)

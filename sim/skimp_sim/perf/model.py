@@ -51,7 +51,7 @@ class PerfResult:
     counts : dict
         LayerCounts by layer_id, as the functional model has them (macs_gated left out).
     dram : dict
-        Counters of the DDR4 model.
+        Counters of the DDR4 model: what they counted from the first of the steps on.
     requests : list of Request
         Its bursts in the order in which it got them.
     wall_seconds : float
@@ -72,6 +72,9 @@ class PerfResult:
 def run_perf(program: Program, *, ddr4: Ddr4Params | None = None) -> PerfResult:
     """Return cycles, causes and accesses of every layer of a program.
 
+    Its `prior_steps` run first, and leave chip and DRAM as they are when `steps` begin; only what
+    these do is reported.
+
     Parameters
     ----------
     program : Program
@@ -83,19 +86,24 @@ def run_perf(program: Program, *, ddr4: Ddr4Params | None = None) -> PerfResult:
     begin = time.perf_counter()
     config = program.config
     ddr = Ddr4(config.bus_bytes, ddr4 or ddr4_of(config))
-    result = PerfResult()
     clock = START_CLOCKS
     machine = None
-    steps = [step for step in program.steps if isinstance(step, DeviceStep)]
-    lists = [commands_of(program, step) for step in steps]
+    for steps in (program.prior_steps, program.steps):
+        result, lists = PerfResult(), []
+        ddr.advance(clock)
+        before = ddr.counters.as_dict()
+        for step in steps:
+            if not isinstance(step, DeviceStep):
+                continue
+            commands = commands_of(program, step)
+            lists.append(commands)
+            machine = _Machine(program, step, commands, ddr, clock, machine)
+            clock += machine.run() + BETWEEN_CLOCKS
+            result.counters.update(machine.counters(step))
+            result.requests += machine.memory.requests
     result.counts = count_layers(config, chain.from_iterable(lists), program.unit_beats)
-    for step, commands in zip(steps, lists):
-        machine = _Machine(program, step, commands, ddr, clock, machine)
-        clock += machine.run() + BETWEEN_CLOCKS
-        result.counters.update(machine.counters(step))
-        result.requests += machine.memory.requests
     ddr.drain()  # the last writes
-    result.dram = ddr.counters.as_dict()
+    result.dram = {name: n - before[name] for name, n in ddr.counters.as_dict().items()}
     result.wall_seconds = time.perf_counter() - begin
     return result
 
