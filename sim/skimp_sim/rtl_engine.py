@@ -7,7 +7,7 @@ from skimp.config import Config
 from skimp.isa import RECORD_BYTES
 from skimp_compiler.program import DeviceStep, Program
 from skimp_sim.bench.rtl import RtlSim
-from skimp_sim.counting import commands_of, count_layers
+from skimp_sim.counting import LayerCounts, commands_of, count_layers
 from skimp_sim.dram.params import Ddr4Params
 from skimp_sim.driver.device import Device
 from skimp_sim.driver.transport import SimTransport
@@ -53,6 +53,8 @@ class RtlEngine:
         self.dram = self.sim.dram
         self.chip = self.sim.chip
         self.counters: dict[int, dict[str, int]] = {}
+        self.counts: dict[int, LayerCounts] = {}
+        self.unit_beats: dict[int, int] = {}
 
     def run(self, step: DeviceStep, on_layer) -> None:
         """Run a device step; `on_layer` is called while time stands still behind each layer."""
@@ -74,23 +76,19 @@ class RtlEngine:
         last = self.counters[step.layers[-1]]
         for name, value in rest.items():
             last[name] += value - before[name]
+        steps = [one for one in self.program.steps if isinstance(one, DeviceStep)]
+        if step == steps[-1]:
+            self._count(steps)
 
-    @property
-    def unit_beats(self) -> dict[int, int]:
-        """Beats that each unit of coded activations took, by its address."""
-        bus_bytes, found = self.program.config.bus_bytes, {}
-        for place in self.program.tensors.values():
-            if place.coding is not None:
-                found |= beats_taken(place, self.dram, bus_bytes)
-        return found
-
-    @property
-    def counts(self) -> dict:
-        """LayerCounts by layer_id."""
+    def _count(self, steps: list[DeviceStep]) -> None:
+        """Count what these steps accessed, with the beats that coded units took in DRAM."""
         program = self.program
-        steps = (step for step in program.steps if isinstance(step, DeviceStep))
+        self.unit_beats = {}
+        for place in program.tensors.values():
+            if place.coding is not None:
+                self.unit_beats |= beats_taken(place, self.dram, program.config.bus_bytes)
         commands = chain.from_iterable(commands_of(program, step) for step in steps)
-        return count_layers(program.config, commands, self.unit_beats)
+        self.counts = count_layers(program.config, commands, self.unit_beats)
 
     def _event(self) -> None:
         self._on_layer(self._layers.pop(0))

@@ -120,6 +120,14 @@ def compare_coded(config, compress, count, monkeypatch, *, rtl):
         coded = [place for place in program.tensors.values() if place.coding]
         assert coded, seed
         if rtl:
+            inputs = random_inputs(np.random.default_rng(seed), graph)
+            functional = run_program(graph, program, inputs, keep=False)
+            assert result.unit_beats == functional.unit_beats, seed
+            ungated = {
+                layer: dataclasses.replace(counts, macs_gated=0)
+                for layer, counts in functional.counts.items()
+            }
+            assert result.counts == ungated, seed
             continue
         for place in coded:
             starts = place.address + np.arange(place.num_units) * place.coding.pitch_bytes
