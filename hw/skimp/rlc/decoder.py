@@ -14,7 +14,7 @@ from skimp.rlc.format import FRAME, GROUP, MASK_BYTES, RAW_FRAME, Code, payload_
 from skimp.rlc.network import CHUNK, count_levels, gather, lookup, moved_bases
 from skimp.rlc.run_mask import RUN_BYTES, RunMask
 
-__all__ = ["CodedUnitLayout", "Decoder", "PlainChunkLayout"]
+__all__ = ["SLOT_CYCLES", "CodedUnitLayout", "Decoder", "PlainChunkLayout"]
 
 CodedUnitLayout = data.StructLayout({"beats": 9, "num_bytes": 20, "bitmap": 1, "zero": 8})
 """A unit to decode: its beats; its bytes (at least one); which code; its zero."""
@@ -23,7 +23,10 @@ PlainChunkLayout = data.StructLayout({"data": 8 * CHUNK, "size": range(CHUNK + 1
 """Up to 16 bytes of a unit; all but its last have 16."""
 
 _CHUNKS = FRAME // CHUNK
-_PHASES = _CHUNKS + 1
+
+SLOT_CYCLES = _CHUNKS + 1
+"""Clocks of a frame, here and in the encoder: its chunks, and one for its header."""
+
 _ROWS = 32
 _FRAME_ROWS = 5  # at most: 65 bytes from anywhere in the first row on
 _SIDE_BYTES = 13
@@ -176,8 +179,8 @@ class Decoder(wiring.Component):
 
     def _walk(self, m, loaded):
         """Number the clocks of a slot; say whether a frame's header is read in it."""
-        phase, last_phase = Signal(range(_PHASES)), Signal()
-        m.d.comb += last_phase.eq(phase == _PHASES - 1)
+        phase, last_phase = Signal(range(SLOT_CYCLES)), Signal()
+        m.d.comb += last_phase.eq(phase == SLOT_CYCLES - 1)
         m.d.sync += phase.eq(Mux(last_phase, 0, phase + 1))
         walk = SimpleNamespace(
             phase=phase,

@@ -1,4 +1,4 @@
-"""Coded units in the cycle model: frames that pass decoder and encoder in slots of some clocks.
+"""Coded units in the cycle model: frames that pass decoder and encoder in slots of SLOT_CYCLES.
 
 Beats of a unit are taken as spread evenly over its frames; both coders then keep their pace, and
 the clocks of a network come out within some percent of the RTL's.
@@ -7,14 +7,12 @@ the clocks of a network come out within some percent of the RTL's.
 from collections import deque
 
 from skimp.config import Config
+from skimp.rlc.decoder import SLOT_CYCLES
 from skimp.rlc.format import CODEC_BYTES, FRAME
 from skimp.rlc.unit_reader import _UNITS
 from skimp_sim.perf.kernel import NEVER
 
 __all__ = ["UnitsIn", "UnitsOut"]
-
-_SLOT_CYCLES = 5
-"""Clocks of a frame in either coder."""
 
 _DECODE_CYCLES = 18
 """From the clock in which a frame's beats are there to its first chunk."""
@@ -81,7 +79,7 @@ class UnitsIn:
             for _ in range(needed):
                 self._arrived.popleft()
             self._taken += needed
-            self._slot = max(self._slot + _SLOT_CYCLES, there + 2)
+            self._slot = max(self._slot + SLOT_CYCLES, there + 2)
             first = self._frame * FRAME // self._config.word_bytes
             behind = min(first + FRAME // self._config.word_bytes, words)
             for n, word in enumerate(range(first, behind, self._words)):
@@ -120,7 +118,7 @@ class UnitsOut:
         self._config = config
         self._units = deque()  # address, beats, bytes: whose place is known
         self.ready = 0  # clock from which the encoder takes the next plain beat
-        self._slot = -_SLOT_CYCLES  # clock of the last slot
+        self._slot = -SLOT_CYCLES  # clock of the last slot
         self._came = 0  # plain bytes of the unit that goes in
         self._bursts = deque()  # clock, address, beats, what comes with the last beat
         self.beats = deque()  # [clock, beats, mark] of bursts that were asked for
@@ -149,10 +147,10 @@ class UnitsOut:
         if not self._came:
             self.begun += 1
         if self._came % FRAME == 0:
-            self._slot = max(t, self._slot + _SLOT_CYCLES)
+            self._slot = max(t, self._slot + SLOT_CYCLES)
         self._came = min(self._came + config.bus_bytes, num_bytes)
         whole = self._came % FRAME == 0 or self._came == num_bytes
-        self.ready = self._slot + _SLOT_CYCLES if whole else t + 1
+        self.ready = self._slot + SLOT_CYCLES if whole else t + 1
         if self._came < num_bytes:
             return
         self._units.popleft()
