@@ -25,8 +25,8 @@ from skimp.rlc.format import Code
 from skimp_sim.counting import LayerCounts, count_command, segment_starts, unit_starts
 from skimp_sim.golden.arithmetic import multiply_double, multiply_single, wrap_int32
 from skimp_sim.hazards import HazardCheck
-from skimp_sim.rlc.codec import StreamError
-from skimp_sim.rlc.units import decode_unit, encode_unit
+from skimp_sim.rlc.codec import StreamError, decode_tile
+from skimp_sim.rlc.units import encode_unit
 
 __all__ = ["FunctionalError", "FunctionalModel", "LayerCounts"]
 
@@ -237,6 +237,8 @@ class FunctionalModel:
         cfg = self.config
         self._need(f, "unit_words")
         found = []
+        num_bytes = f.unit_words * cfg.word_bytes
+        known = dict(zero=f.zero % 256, beat_bytes=cfg.bus_bytes)
         starts, table = self._units(f, f.dma_blocks)
         self._ordered(self._hazards.load("tile table", table.reshape(-1)))
         for addresses, entries in zip(starts, table):
@@ -246,9 +248,8 @@ class FunctionalModel:
                 words = self._words(np.arange(address, address + size, cfg.word_bytes))
                 first = address // cfg.word_bytes
                 coded = words[first : first + size // cfg.word_bytes].tobytes()
-                num_bytes = f.unit_words * cfg.word_bytes
                 try:
-                    units.append(decode_unit(Code(f.code), coded, num_bytes, zero=f.zero))
+                    units.append(decode_tile(Code(f.code), coded, num_bytes, **known))
                 except StreamError as error:
                     self._fail(f"unit at {address:#x}: {error}")
             words = np.frombuffer(b"".join(units), np.int8).reshape(-1, cfg.word_bytes)

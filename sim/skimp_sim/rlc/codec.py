@@ -5,8 +5,6 @@ A tile is a run of bytes. It is cut into frames of 64, and each frame is coded b
 no shorter.
 """
 
-from dataclasses import dataclass
-
 from skimp.rlc.format import (
     FRAME,
     GROUP,
@@ -15,18 +13,10 @@ from skimp.rlc.format import (
     RAW_FRAME,
     RUN_BITS,
     Code,
-    max_coded_bytes,
     payload_bytes,
 )
 
-__all__ = [
-    "CodedTensor",
-    "StreamError",
-    "decode_tensor",
-    "decode_tile",
-    "encode_tensor",
-    "encode_tile",
-]
+__all__ = ["StreamError", "decode_tile", "encode_tile"]
 
 
 class StreamError(ValueError):
@@ -154,92 +144,3 @@ def decode_tile(
     if len(coded) - at >= beat_bytes:
         raise StreamError(f"{len(coded) - at} bytes behind the last frame")
     return bytes(data)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CodedTensor:
-    """A tensor as it lies in DRAM: a table and a place of fixed size for each tile.
-
-    Parameters
-    ----------
-    code : Code
-    num_bytes : int
-        Of the tensor.
-    tile_bytes : int
-        Of every tile but the last, which may be shorter.
-    beat_bytes : int
-        Tiles begin at multiples of it.
-    zero : int
-    table : tuple of int
-        For each tile the beats of its coded bytes; empty with Code.RAW.
-    data : bytes
-        Tile t begins at t * pitch. Zeros follow its coded bytes to the end of the beat; they are
-        ignored, and so is what lies behind that beat.
-    """
-
-    code: Code
-    num_bytes: int
-    tile_bytes: int
-    beat_bytes: int
-    zero: int
-    table: tuple[int, ...]
-    data: bytes
-
-    @property
-    def pitch(self) -> int:
-        return _pitch(self.code, self.tile_bytes, self.beat_bytes)
-
-    @property
-    def num_tiles(self) -> int:
-        return -(-self.num_bytes // self.tile_bytes)
-
-    def size_of(self, tile: int) -> int:
-        """Return the bytes of a tile before coding."""
-        return min(self.tile_bytes, self.num_bytes - tile * self.tile_bytes)
-
-    def beats_of(self, tile: int) -> int:
-        """Return the beats of a tile in DRAM."""
-        if self.code is Code.RAW:
-            return -(-self.size_of(tile) // self.beat_bytes)
-        return self.table[tile]
-
-    def decode(self, tile: int) -> bytes:
-        """Return the bytes of one tile; no other tile is looked at."""
-        first = tile * self.pitch
-        beats = self.data[first : first + self.beats_of(tile) * self.beat_bytes]
-        size = self.size_of(tile)
-        if self.code is Code.RAW:
-            return beats[:size]
-        return decode_tile(self.code, beats, size, zero=self.zero, beat_bytes=self.beat_bytes)
-
-
-def _pitch(code: Code, tile_bytes: int, beat_bytes: int) -> int:
-    longest = tile_bytes if code is Code.RAW else max_coded_bytes(tile_bytes)
-    return -(-longest // beat_bytes) * beat_bytes
-
-
-def encode_tensor(
-    code: Code, data: bytes, *, tile_bytes: int, beat_bytes: int, zero: int
-) -> CodedTensor:
-    """Return a tensor's tiles, coded one by one, with their table."""
-    table, places = [], bytearray()
-    pitch = _pitch(code, tile_bytes, beat_bytes)
-    for first in range(0, len(data), tile_bytes):
-        coded = encode_tile(code, data[first : first + tile_bytes], zero=zero)
-        places += coded.ljust(pitch, b"\0")
-        if code is not Code.RAW:
-            table.append(-(-len(coded) // beat_bytes))
-    return CodedTensor(
-        code=code,
-        num_bytes=len(data),
-        tile_bytes=tile_bytes,
-        beat_bytes=beat_bytes,
-        zero=zero,
-        table=tuple(table),
-        data=bytes(places),
-    )
-
-
-def decode_tensor(coded: CodedTensor) -> bytes:
-    """Return all bytes of a tensor."""
-    return b"".join(coded.decode(tile) for tile in range(coded.num_tiles))

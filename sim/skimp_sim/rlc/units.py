@@ -6,25 +6,13 @@ from skimp.rlc.format import FRAME, RAW_FRAME, Code, payload_bytes
 from skimp_compiler.program import TensorPlace
 from skimp_sim.rlc.codec import StreamError, decode_tile, encode_tile
 
-__all__ = ["beats_taken", "decode_unit", "encode_unit", "plain_bytes"]
+__all__ = ["beats_taken", "encode_unit", "plain_bytes"]
 
 
 def encode_unit(code: Code, data: bytes, *, zero: int, beat_bytes: int) -> bytes:
     """Return the coded bytes of a unit with zeros behind them, whole beats."""
     coded = encode_tile(code, data, zero=zero % 256)
     return coded.ljust(-(-len(coded) // beat_bytes) * beat_bytes, b"\0")
-
-
-def decode_unit(code: Code, coded: bytes, num_bytes: int, *, zero: int) -> bytes:
-    """Return the bytes of a unit from memory that begins with it.
-
-    Raises
-    ------
-    StreamError
-        No encoder makes these bytes of a unit of that size.
-    """
-    size = _coded_bytes(code, coded, num_bytes)
-    return decode_tile(code, coded[:size], num_bytes, zero=zero % 256)
 
 
 def _coded_bytes(code: Code, coded: bytes, num_bytes: int) -> int:
@@ -76,7 +64,8 @@ def plain_bytes(place: TensorPlace, memory: np.ndarray) -> bytes:
     gap = (place.plane_words - place.height * place.width) * place.block
     plane = []
     for n, (_, coded) in enumerate(_units(place, memory)):
-        plane.append(decode_unit(coding.code, coded, unit_bytes, zero=place.zero_point))
+        coded = coded[: _coded_bytes(coding.code, coded, unit_bytes)]
+        plane.append(decode_tile(coding.code, coded, unit_bytes, zero=place.zero_point % 256))
         if (n + 1) % (place.num_units // place.num_blocks) == 0:
             plane.append(bytes(gap))
     return b"".join(plane)

@@ -12,14 +12,10 @@ from skimp.rlc.format import (
     RAW_FRAME,
     Code,
     max_coded_bytes,
+    unit_pitch_bytes,
 )
-from skimp_sim.rlc.codec import (
-    StreamError,
-    decode_tensor,
-    decode_tile,
-    encode_tensor,
-    encode_tile,
-)
+from skimp_sim.rlc.codec import StreamError, decode_tile, encode_tile
+from skimp_sim.rlc.units import encode_unit
 
 CODES = [Code.RUN_LENGTH, Code.BITMAP]
 ZEROS = [0x80, 0, 0x7F]
@@ -54,24 +50,31 @@ def test_grows_by_a_64th_at_most(tile, code):
 
 @given(
     tile=tiles(longest=700),
-    code=st.sampled_from(list(Code)),
-    tile_bytes=st.integers(1, 300),
+    code=st.sampled_from(CODES),
+    unit_bytes=st.integers(1, 300),
     beat_bytes=st.sampled_from([8, 16, 64]),
 )
-def test_tiles_one_by_one(tile, code, tile_bytes, beat_bytes):
-    """The table finds every tile without the others, in its place of fixed size."""
+def test_units_one_by_one(tile, code, unit_bytes, beat_bytes):
+    """Their beats find every unit without the others, in its place of fixed size."""
     data, zero = tile
-    coded = encode_tensor(code, data, tile_bytes=tile_bytes, beat_bytes=beat_bytes, zero=zero)
-    assert coded.pitch % beat_bytes == 0
-    assert len(coded.table) == (0 if code is Code.RAW else coded.num_tiles)
-    for n in range(coded.num_tiles):
-        tile = data[n * tile_bytes : (n + 1) * tile_bytes]
-        assert coded.decode(n) == tile
-        stored = encode_tile(code, tile, zero=zero)
-        assert coded.beats_of(n) == -(-len(stored) // beat_bytes)
-        place = coded.data[n * coded.pitch :][: coded.pitch]
-        assert place == stored.ljust(coded.pitch, b"\0")
-    assert decode_tensor(coded) == data
+    pitch = unit_pitch_bytes(unit_bytes, beat_bytes)
+    assert pitch % beat_bytes == 0
+    units = [data[first : first + unit_bytes] for first in range(0, len(data), unit_bytes)]
+    memory, table = b"", []
+    for unit in units:
+        # The zero point of a tensor is signed.
+        coded = encode_unit(code, unit, zero=(zero ^ 128) - 128, beat_bytes=beat_bytes)
+        stored = encode_tile(code, unit, zero=zero)
+        table.append(-(-len(stored) // beat_bytes))
+        assert len(coded) == table[-1] * beat_bytes <= pitch
+        assert coded.ljust(pitch, b"\0") == stored.ljust(pitch, b"\0")
+        memory += coded.ljust(pitch, b"\0")
+    found = []
+    for n, (unit, beats) in enumerate(zip(units, table)):
+        coded = memory[n * pitch :][: beats * beat_bytes]
+        found.append(decode_tile(code, coded, len(unit), zero=zero, beat_bytes=beat_bytes))
+        assert found[-1] == unit
+    assert b"".join(found) == data
 
 
 @given(tile=tiles(), code=st.sampled_from(list(Code)), cut=st.integers(1, 100))
