@@ -11,9 +11,8 @@ from skimp.config import Config
 from skimp.isa import CHIP_BASE, MAX_UNIT_BEATS, Opcode
 from skimp.rlc.format import (
     FRAME,
-    GROUP,
     MASK_BYTES,
-    MAX_RUN,
+    RUN_BITS,
     Code,
     max_coded_bytes,
     unit_pitch_bytes,
@@ -22,7 +21,7 @@ from skimp_compiler.emitter import ACTIVATION_BASE
 from skimp_compiler.graph import Graph
 from skimp_compiler.program import Coding, TensorPlace, pack
 
-__all__ = ["COMPRESS", "code_maps", "coded_bytes"]
+__all__ = ["COMPRESS", "code_maps", "coded_bytes", "frame_bytes"]
 
 COMPRESS = {
     "off": (),
@@ -50,20 +49,35 @@ def coded_bytes(code: Code, units: np.ndarray, zero: int) -> np.ndarray:
     frames = -(-unit_bytes // FRAME)
     filled = np.zeros((num_units, frames * FRAME), bool)
     filled[:, :unit_bytes] = units != zero
-    filled = filled.reshape(num_units, frames, FRAME)
-    levels = filled.sum(2)
-    if code is Code.BITMAP:
+    sizes = np.minimum(FRAME, unit_bytes - FRAME * np.arange(frames))
+    run_bits = RUN_BITS if code is Code.RUN_LENGTH else None
+    return frame_bytes(filled.reshape(num_units, frames, FRAME), sizes, run_bits).sum(1)
+
+
+def frame_bytes(filled: np.ndarray, sizes: np.ndarray, run_bits: int | None) -> np.ndarray:
+    """Return the coded length of each frame.
+
+    Parameters
+    ----------
+    filled : np.ndarray
+        bool [..., FRAME]: bytes other than the zero point.
+    sizes : np.ndarray
+        Bytes of each frame [...]: the last one of a unit may be short.
+    run_bits : int or None
+        Width of a run; None: a bit for each byte.
+    """
+    levels = filled.sum(-1)
+    if run_bits is None:
         lengths = np.where(levels, levels + MASK_BYTES, 0)
     else:
         place = np.arange(FRAME)
-        last = np.maximum.accumulate(np.where(filled, place, -1), axis=2)
-        before = np.concatenate([np.full((*last.shape[:2], 1), -1), last[..., :-1]], axis=2)
+        last = np.maximum.accumulate(np.where(filled, place, -1), axis=-1)
+        before = np.concatenate([np.full((*levels.shape, 1), -1), last[..., :-1]], axis=-1)
         runs = np.where(filled, place - before - 1, 0)
-        levels = levels + (runs // (MAX_RUN + 1)).sum(2)
-        lengths = levels + -(-levels // GROUP)
-    sizes = np.full(frames, FRAME)
-    sizes[-1] = unit_bytes - (frames - 1) * FRAME
-    return (1 + np.minimum(lengths, sizes)).sum(1)
+        # A run too long for its field costs some.
+        levels = levels + (runs >> run_bits).sum(-1)
+        lengths = levels + -(-levels * run_bits // 8)
+    return 1 + np.minimum(lengths, sizes)
 
 
 @dataclass(eq=False)
@@ -274,8 +288,8 @@ def _choose(config: Config, one: _Map, codes, values: np.ndarray | None) -> _Cho
     """
     place = one.place
     if values is not None:
-        planes = np.frombuffer(pack(place, values), np.int8).copy()
-        planes = planes.reshape(place.num_blocks, -1)[:, : one.pixels * place.block]
+        planes = np.frombuffer(pack(place, values), np.int8).reshape(place.num_blocks, -1)
+        planes = planes[:, : one.pixels * place.block].copy()
         if not one.clean_lanes:
             words = planes.reshape(place.num_blocks, -1, place.block)
             words[-1, :, place.channels % place.block or place.block :] = ~place.zero_point
@@ -349,14 +363,18 @@ def code_maps(
     return expected
 
 
+def _name(code: Code) -> str:
+    """Return the name of a code, as in COMPRESS."""
+    return code.name.lower().replace("_", "-")
+
+
 def _explain(lowering, config: Config, one: _Map, choice: _Choice) -> None:
     """Let the layer that makes a map say how it lies in DRAM."""
     made = {place.index for place in one.places}
     moved = one.coded_beats(choice.unit_beats, choice.unit_words) * config.bus_bytes
-    how = choice.code.name.lower().replace("_", "-")
     text = (
-        f"; coded by {how}, units of {choice.unit_words} words: {moved:,} bytes expected instead of "
-        f"{one.raw_beats(config) * config.bus_bytes:,}"
+        f"; coded by {_name(choice.code)}, units of {choice.unit_words} words: {moved:,} bytes "
+        f"expected instead of {one.raw_beats(config) * config.bus_bytes:,}"
     )
     for n, layer in enumerate(lowering.layers):
         if layer.output in made:
@@ -368,7 +386,7 @@ def _code(lowering, config: Config, one: _Map, choice: _Choice, table: int) -> d
     place, unit_words = one.place, choice.unit_words
     pitch = unit_pitch_bytes(unit_words * place.block, config.bus_bytes)
     num_units = len(choice.unit_beats)
-    name = f"activation {place.index}, {choice.code.name.lower().replace('_', '-')}"
+    name = f"activation {place.index}, {_name(choice.code)}"
     address = ACTIVATION_BASE + lowering.activations.reserve(num_units * pitch, name)
     for transfer in one.transfers:
         units = one.units(transfer.starts, unit_words)

@@ -15,6 +15,7 @@ import numpy as np
 from rich.table import Table
 
 from skimp.rlc.format import FRAME, RUN_BITS
+from skimp_compiler.coding import frame_bytes
 from skimp_compiler.graph import Graph, ModelError
 from skimp_compiler.program import TensorPlace, pack
 from skimp_compiler.tflite_reader import read_tflite
@@ -97,15 +98,6 @@ def planes(values: np.ndarray, zero: int, channels: int, beat_bytes: int) -> np.
     return np.frombuffer(pack(place, values), np.int8).reshape(place.num_blocks, -1)
 
 
-def _stored_by_runs(filled: np.ndarray, run_bits: int) -> np.ndarray:
-    """Return the stored levels of each frame [frame, byte]: a run too long costs some."""
-    place = np.arange(filled.shape[1])
-    last = np.maximum.accumulate(np.where(filled, place, -1), axis=1)
-    before = np.concatenate([np.full((len(filled), 1), -1), last[:, :-1]], axis=1)
-    runs = np.where(filled, place - before - 1, 0)
-    return filled.sum(1) + (runs >> run_bits).sum(1)
-
-
 def coded_frames(filled: np.ndarray, sizes: np.ndarray) -> dict[str, np.ndarray]:
     """Return the bytes of each frame by code.
 
@@ -116,12 +108,8 @@ def coded_frames(filled: np.ndarray, sizes: np.ndarray) -> dict[str, np.ndarray]
     sizes : np.ndarray
         Bytes of each frame: the last one of a tile may be short.
     """
-    levels = filled.sum(1)
-    lengths = {"bitmap": np.where(levels, levels + FRAME // 8, 0)}
-    for bits in RUN_WIDTHS:
-        stored = _stored_by_runs(filled, bits)
-        lengths[f"run{bits}"] = stored + -(-stored * bits // 8)
-    return {code: 1 + np.minimum(lengths[code], sizes) for code in CODES}
+    run_bits = {f"run{bits}": bits for bits in RUN_WIDTHS}
+    return {code: frame_bytes(filled, sizes, run_bits.get(code)) for code in CODES}
 
 
 def measure_tensor(
