@@ -7,15 +7,11 @@ docs/results/depthwise.json (other entries stay), docs/results/depthwise.md and 
 configuration.
 """
 
-import argparse
-import json
-import os
 from collections import Counter
 from pathlib import Path
 
 from depthwise_results import write_depthwise
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from keeping import RESULTS, arguments, keep, kept, progress_bar
 
 from skimp.config import Config
 from skimp.configs import load_config
@@ -26,8 +22,6 @@ from skimp_compiler.program import Program
 from skimp_sim.perf import run_perf
 from skimp_sim.run import load_model
 from skimp_sim.traffic import activations_read, crossing, transfers
-
-RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results"
 
 NETWORKS = ("mobilenet_v1", "mobilenet_v2", "efficientnet_lite0")
 
@@ -119,27 +113,12 @@ def measure(graph: Graph, config: Config, way: str) -> dict:
     }
 
 
-def keep(runs: dict, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps({"schema": 1, "runs": runs}, indent=1, sort_keys=True) + "\n")
-    os.replace(partial, path)
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", action="append", help="preset or file; may be repeated")
-    parser.add_argument("models", nargs="*", help=f"networks; default: {', '.join(NETWORKS)}")
-    options = parser.parse_args()
-    configs = [load_config(name) for name in options.config or ["zcu104"]]
-    models = options.models or NETWORKS
-    kept = RESULTS / "depthwise.json"
-    runs = json.loads(kept.read_text())["runs"] if kept.is_file() else {}
-    progress = Progress(
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f} %"),
-        TimeElapsedColumn(), console=Console(stderr=True),
-    )  # fmt: skip
-    with progress:
+    presets, models = arguments(__doc__, configs=("zcu104",), models=NETWORKS)
+    configs = [load_config(name) for name in presets]
+    path = RESULTS / "depthwise.json"
+    runs = kept(path).get("runs", {})
+    with progress_bar() as progress:
         task = progress.add_task("", total=len(configs) * len(models) * len(WAYS))
         for config in configs:
             for model in models:
@@ -152,7 +131,7 @@ def main() -> None:
                     run["ways"][way] = measure(graph, config, way)
                     progress.advance(task)
                 runs[f"{name} {config.name}"] = run
-                keep(runs, kept)
+                keep(path, runs=runs)
     write_depthwise(runs, RESULTS)
 
 

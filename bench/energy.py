@@ -5,15 +5,11 @@ they do by the energies of every technology and DRAM that skimp has tables of. W
 docs/results/energy.json (other entries stay), docs/results/energy.md and charts per configuration.
 """
 
-import argparse
-import json
-import os
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from energy_results import write_energy
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from keeping import RESULTS, arguments, keep, kept, progress_bar
 
 from skimp.config import Config
 from skimp.configs import load_config
@@ -29,8 +25,6 @@ from skimp_sim.inputs import load_input
 from skimp_sim.perf.command import perf_report
 from skimp_sim.roofline import Roofline
 from skimp_sim.run import load_model
-
-RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results"
 
 NETWORKS = ("mobilenet_v1", "mobilenet_v2", "resnet50", "efficientnet_lite0", "vgg16", "alexnet")
 
@@ -73,27 +67,12 @@ def _by_dram(energy: NetworkEnergy, technology: str) -> dict[str, dict[str, int]
     return {name: _rounded(by_level(parts)) for name, parts in found.items()}
 
 
-def keep(runs: dict, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps({"schema": 1, "runs": runs}, indent=1, sort_keys=True) + "\n")
-    os.replace(partial, path)
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", action="append", help="preset or file; may be repeated")
-    parser.add_argument("models", nargs="*", help=f"networks; default: {', '.join(NETWORKS)}")
-    options = parser.parse_args()
-    configs = [load_config(name) for name in options.config or CONFIGS]
-    models = options.models or NETWORKS
-    kept = RESULTS / "energy.json"
-    runs = json.loads(kept.read_text())["runs"] if kept.is_file() else {}
-    progress = Progress(
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f} %"),
-        TimeElapsedColumn(), console=Console(stderr=True),
-    )  # fmt: skip
-    with progress:
+    presets, models = arguments(__doc__, configs=CONFIGS, models=NETWORKS)
+    configs = [load_config(name) for name in presets]
+    path = RESULTS / "energy.json"
+    runs = kept(path).get("runs", {})
+    with progress_bar() as progress:
         task = progress.add_task("", total=len(configs) * len(models))
         for model in models:
             graph, _ = load_model(model)
@@ -106,7 +85,7 @@ def main() -> None:
                 run = {"network": name, "config": config.name, "clock_mhz": config.clock_mhz}
                 run["technology"], run["dram"] = DEFAULT_TECHNOLOGY, DEFAULT_DRAM
                 runs[f"{name} {config.name}"] = {**run, **measure(graph, config, values)}
-                keep(runs, kept)
+                keep(path, runs=runs)
                 progress.advance(task)
     write_energy(runs, RESULTS)
 

@@ -7,17 +7,19 @@ import argparse
 import json
 from pathlib import Path
 
+from keeping import RESULTS
+
 from skimp_sim.report import write_text
 from skimp_sim.reproduce.command import REPRODUCTIONS
 
 __all__ = ["DOCS", "kept", "page"]
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+DOCS = RESULTS.parent
 
 
 def kept(name: str) -> Path:
     """The JSON of a reproduction."""
-    return DOCS / "results" / f"reproduce-{name}.json"
+    return RESULTS / f"reproduce-{name}.json"
 
 
 def page() -> str:

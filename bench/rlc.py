@@ -9,8 +9,8 @@ chart.
 import argparse
 import json
 from collections import defaultdict
-from pathlib import Path
 
+from keeping import RESULTS
 from rich.progress import track
 from rlc_alexnet import compare
 from rlc_results import write_rlc
@@ -19,8 +19,6 @@ from skimp_compiler.zoo import models_dir
 from skimp_sim.real_networks import real_networks
 from skimp_sim.report import write_text
 from skimp_sim.rlc.measure import measure_network
-
-RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results"
 
 GEOMETRY = {"channels": 16, "tile_bytes": 4096, "beat_bytes": 64}
 """As on zcu104: channels of a word, longest tile of a block, bytes of a beat."""

@@ -6,21 +6,18 @@ model, `skimp perf --json`. Real networks come from SKIMP_MODELS (default ../sha
 that folder only the built-in ones run.
 """
 
-import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from keeping import RESULTS, arguments, keep, kept
 from results import write_results
 
 from skimp_compiler.zoo import BUILTIN, DEFAULT, models_dir
 from skimp_sim.real_networks import input_of, real_networks
 
-ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "docs" / "results"
 KEPT = RESULTS / "bench.json"
 SKIMP = Path(sys.executable).with_name("skimp")
 
@@ -42,15 +39,15 @@ MODELLED = "zcu104"
 """Every built-in network goes through the cycle model for this preset."""
 
 
-def work(options) -> list[tuple[str, str, Path | None]]:
-    """Return (model, config, input) of every run."""
-    if options.models:
-        return [(model, config, None) for config in options.config for model in options.models]
+def work(configs: list[str], asked: list[str]) -> list[tuple[str, str, Path | None]]:
+    """Return (model, config, input) of every run; of all networks where none is asked for."""
+    if asked:
+        return [(model, config, None) for config in configs for model in asked]
     files = real_networks()
     if not files:
         print(f"bench: no networks in {models_dir()}: only the built-in ones run", file=sys.stderr)
     runs = []
-    for config in options.config:
+    for config in configs:
         if config == "tiny":
             models = [f for f in files if f.stem in ON_TINY]
         elif config == "zcu104":
@@ -114,41 +111,25 @@ def coded(config: str, model: str, picture: Path | None, *, on_rtl: bool) -> dic
     return found
 
 
-def keep(runs: dict, models: dict, codes: dict) -> None:
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    partial = KEPT.with_suffix(".partial")
-    partial.write_text(
-        json.dumps(
-            {"schema": 1, "runs": runs, "models": models, "coded": codes}, indent=1, sort_keys=True
-        )
-        + "\n"
-    )
-    os.replace(partial, KEPT)
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", action="append", help="preset; may be repeated")
-    parser.add_argument("models", nargs="*", help="networks; default: all that are there")
-    options = parser.parse_args()
-    options.config = options.config or ["small", "tiny", "zcu104"]
-    kept = json.loads(KEPT.read_text()) if KEPT.is_file() else {"runs": {}}
-    runs, models, codes = kept["runs"], kept.get("models", {}), kept.get("coded", {})
-    for model, config, picture in work(options):
+    configs, asked = arguments(__doc__, configs=("small", "tiny", "zcu104"))
+    before = kept(KEPT)
+    runs, models, codes = (before.get(name, {}) for name in ("runs", "models", "coded"))
+    for model, config, picture in work(configs, asked):
         key = f"{Path(model).stem} {config}"
         runs[key] = measure(model, config, picture)
         models[key] = modelled(model, config)
         if config in CODED:
             codes |= coded(config, model, picture, on_rtl=True)
-        keep(runs, models, codes)
-    if not options.models:
+        keep(KEPT, runs=runs, models=models, coded=codes)
+    if not asked:
         for model in BUILTIN:
             models[f"{model} {MODELLED}"] = modelled(model, MODELLED)
-            keep(runs, models, codes)
+            keep(KEPT, runs=runs, models=models, coded=codes)
         for config, networks in CODED_MODELS.items():
             for model in networks:
                 codes |= coded(config, model, None, on_rtl=False)
-                keep(runs, models, codes)
+                keep(KEPT, runs=runs, models=models, coded=codes)
     write_results(runs, models, codes, RESULTS, charts=(f"{DEFAULT} small", "resnet50 zcu104"))
 
 

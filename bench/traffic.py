@@ -7,14 +7,10 @@ docs/results/traffic.json (other entries stay), docs/results/traffic.md and a ch
 configuration.
 """
 
-import argparse
-import json
-import os
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from keeping import RESULTS, arguments, keep, kept, progress_bar
 from traffic_results import write_traffic
 
 from skimp.config import Config
@@ -28,8 +24,6 @@ from skimp_sim.rows import ACCESS_PJ, RowUse, play, row_major, row_use
 from skimp_sim.rtl_engine import ddr4_of
 from skimp_sim.run import load_model
 from skimp_sim.traffic import KINDS, LayerTraffic, chip_words, traffic_of
-
-RESULTS = Path(__file__).resolve().parents[1] / "docs" / "results"
 
 NETWORKS = ("resnet50", "mobilenet_v1", "mobilenet_v2", "vgg16", "alexnet")
 
@@ -86,27 +80,12 @@ def _kept(one: LayerTraffic) -> dict:
     }
 
 
-def keep(runs: dict, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps({"schema": 1, "runs": runs}, indent=1, sort_keys=True) + "\n")
-    os.replace(partial, path)
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--config", action="append", help="preset or file; may be repeated")
-    parser.add_argument("models", nargs="*", help=f"networks; default: {', '.join(NETWORKS)}")
-    options = parser.parse_args()
-    configs = [load_config(name) for name in options.config or ["zcu104"]]
-    models = options.models or NETWORKS
-    kept = RESULTS / "traffic.json"
-    runs = json.loads(kept.read_text())["runs"] if kept.is_file() else {}
-    progress = Progress(
-        TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f} %"),
-        TimeElapsedColumn(), console=Console(stderr=True),
-    )  # fmt: skip
-    with progress:
+    presets, models = arguments(__doc__, configs=("zcu104",), models=NETWORKS)
+    configs = [load_config(name) for name in presets]
+    path = RESULTS / "traffic.json"
+    runs = kept(path).get("runs", {})
+    with progress_bar() as progress:
         task = progress.add_task("", total=len(configs) * len(models))
         for config in configs:
             for model in models:
@@ -115,7 +94,7 @@ def main() -> None:
                 progress.update(task, description=f"{name} on {config.name}")
                 run = {"network": name, "config": config.name, **measure(graph, config)}
                 runs[f"{name} {config.name}"] = run
-                keep(runs, kept)
+                keep(path, runs=runs)
                 progress.advance(task)
     write_traffic(runs, RESULTS)
 
