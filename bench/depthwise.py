@@ -132,7 +132,7 @@ def main() -> None:
                     progress.advance(task)
                 runs[f"{name} {config.name}"] = run
                 keep(path, runs=runs)
-    write_depthwise(runs, RESULTS)
+    write_depthwise(kept(path)["runs"], RESULTS)
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ def main() -> None:
                 runs[f"{name} {config.name}"] = {**run, **measure(graph, config, values)}
                 keep(path, runs=runs)
                 progress.advance(task)
-    write_energy(runs, RESULTS)
+    write_energy(kept(path)["runs"], RESULTS)
 
 
 if __name__ == "__main__":

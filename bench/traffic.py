@@ -96,7 +96,7 @@ def main() -> None:
                 runs[f"{name} {config.name}"] = run
                 keep(path, runs=runs)
                 progress.advance(task)
-    write_traffic(runs, RESULTS)
+    write_traffic(kept(path)["runs"], RESULTS)
 
 
 if __name__ == "__main__":
