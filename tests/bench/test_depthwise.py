@@ -1,7 +1,5 @@
 """The bench of depthwise layers: what it counts, on networks small enough to know."""
 
-import json
-import sys
 from dataclasses import replace
 
 import depthwise
@@ -13,7 +11,6 @@ from netlib import Net
 
 from skimp.configs import PRESETS
 from skimp_compiler.compiler import compile_graph
-from skimp_compiler.tflite_writer import write_tflite
 from skimp_sim.perf import run_perf
 from skimp_sim.run import load_model
 
@@ -141,26 +138,13 @@ def test_once():
         assert least == {"weights": weights, "input": 12 * 10 * 16, "output": 6 * 5 * 16}
 
 
-def test_command(tmp_path, monkeypatch):
-    """Entries that are there stay; page and charts hold what was measured."""
-    graph, _ = separable()
-    path, results = tmp_path / "separable.tflite", tmp_path / "results"
-    path.write_bytes(write_tflite(graph))
-    monkeypatch.setattr(depthwise, "RESULTS", results)
-    for config in ("zcu104", "small"):
-        monkeypatch.setattr(sys, "argv", ["depthwise.py", "--config", config, str(path)])
-        depthwise.main()
-    runs = json.loads((results / "depthwise.json").read_text())["runs"]
-    assert sorted(runs) == ["separable small", "separable zcu104"]
-    page = (results / "depthwise.md").read_text()
-    for run in runs.values():
+def test_command(run_bench):
+    """Page and charts hold what was measured."""
+    configs = ("zcu104", "small")
+    written = run_bench(depthwise, "separable", separable()[0], configs)
+    for run in written.runs.values():
         assert list(run["ways"]) == sorted(WAYS)
         for way in run["ways"].values():
-            assert f"| {way['cycles']:,} |" in page
-            assert f"| {way['dram_bytes']['read']['commands']:,} |" in page
-    for config in ("zcu104", "small"):
-        chart = results / f"depthwise-{config}.svg"
-        assert f"]({chart.name})" in page
-        before = chart.read_bytes()
-        write_depthwise(runs, results)
-        assert chart.read_bytes() == before
+            assert f"| {way['cycles']:,} |" in written.page
+            assert f"| {way['dram_bytes']['read']['commands']:,} |" in written.page
+    written.check_charts([f"depthwise-{config}.svg" for config in configs], write_depthwise)

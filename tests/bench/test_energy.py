@@ -1,8 +1,5 @@
 """The bench of energies: what it keeps and writes, on a network small enough to know."""
 
-import json
-import sys
-
 import energy
 import numpy as np
 import pytest
@@ -10,7 +7,6 @@ from energy_results import by_data, by_level, write_energy
 from netlib import conv_net
 
 from skimp.configs import PRESETS
-from skimp_compiler.tflite_writer import write_tflite
 from skimp_sim.energy.command import energy_model
 from skimp_sim.golden.network import run_graph
 from skimp_sim.inputs import load_input
@@ -39,24 +35,15 @@ def test_measure(name):
     assert kept["macs"] == 12 * 10 * 9 * 8 * 24 and 0 < kept["gated"] < kept["macs"]
 
 
-def test_command(tmp_path, monkeypatch):
-    """Entries that are there stay; page and charts hold what was measured."""
-    path, results = tmp_path / "net.tflite", tmp_path / "results"
-    path.write_bytes(write_tflite(net()))
-    monkeypatch.setattr(energy, "RESULTS", results)
-    for config in ("small", "tiny"):
-        monkeypatch.setattr(sys, "argv", ["energy.py", "--config", config, str(path)])
-        energy.main()
-    runs = json.loads((results / "energy.json").read_text())["runs"]
-    assert set(runs) == {"net small", "net tiny"}
-    page = (results / "energy.md").read_text()
-    for config in ("small", "tiny"):
-        for chart in (f"energy-{config}.svg", f"energy-roofline-{config}.svg"):
-            assert (results / chart).is_file() and f"({chart})" in page
-        assert f"## {config}\n" in page
-        total = sum(by_level(runs[f"net {config}"]).values())
-        assert f"| net | {total * 1e-9:.3f} |" in page
-    charts = {path: path.read_bytes() for path in results.glob("*.svg")}
-    write_energy(runs, results)
-    assert {path: path.read_bytes() for path in results.glob("*.svg")} == charts
-    assert (results / "energy.md").read_text() == page
+def test_command(run_bench):
+    """Page and charts hold what was measured."""
+    configs = ("small", "tiny")
+    written = run_bench(energy, "net", net(), configs)
+    for config in configs:
+        assert f"## {config}\n" in written.page
+        total = sum(by_level(written.runs[f"net {config}"]).values())
+        assert f"| net | {total * 1e-9:.3f} |" in written.page
+    charts = [
+        f"{kind}-{config}.svg" for kind in ("energy", "energy-roofline") for config in configs
+    ]
+    written.check_charts(charts, write_energy)

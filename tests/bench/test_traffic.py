@@ -1,8 +1,5 @@
 """The bench of DRAM traffic: what it keeps and writes, on networks small enough to know."""
 
-import json
-import sys
-
 import numpy as np
 import pytest
 import traffic
@@ -12,7 +9,6 @@ from traffic_results import why, write_traffic
 
 from skimp.configs import PRESETS
 from skimp_compiler.compiler import compile_graph
-from skimp_compiler.tflite_writer import write_tflite
 from skimp_sim.perf import run_perf
 from skimp_sim.traffic import KINDS, traffic_of
 
@@ -51,32 +47,20 @@ def test_why():
     assert why(one) == "commands 6.4 kB, halos read again 3.0 kB"
 
 
-def test_command(tmp_path, monkeypatch):
-    """Entries that are there stay; page and charts hold what was measured."""
-    path, results = tmp_path / "picture.tflite", tmp_path / "results"
-    path.write_bytes(write_tflite(picture()))
-    monkeypatch.setattr(traffic, "RESULTS", results)
-    for config in ("small", "tiny"):
-        monkeypatch.setattr(sys, "argv", ["traffic.py", "--config", config, str(path)])
-        traffic.main()
-    runs = json.loads((results / "traffic.json").read_text())["runs"]
-    assert sorted(runs) == ["picture small", "picture tiny"]
-    page = (results / "traffic.md").read_text()
-    for run in runs.values():
+def test_command(run_bench):
+    """Page and charts hold what was measured."""
+    configs = ("small", "tiny")
+    written = run_bench(traffic, "picture", picture(), configs)
+    for run in written.runs.values():
         (layer,) = run["layers"]
         moved = sum(layer["moved_bytes"].values())
         least = sum(run["crossing_bytes"].values())
-        assert f"| {moved / 1e6:.3f} |" in page
-        assert f"| {least / 1e6:.3f} | {moved / least:.3f} |" in page
+        assert f"| {moved / 1e6:.3f} |" in written.page
+        assert f"| {least / 1e6:.3f} | {moved / least:.3f} |" in written.page
         # More than 1.3 of what crosses the pins: explained.
         assert moved > 1.3 * layer["chip_compulsory_bytes"]
-        assert f"| {why(layer)} |" in page
+        assert f"| {why(layer)} |" in written.page
         for layouts in (run["rows"], run["rows_without_store"] or {}):
             for use in layouts.values():
-                assert f"| {use['activates']:,} |" in page
-    for config in ("small", "tiny"):
-        chart = results / f"traffic-{config}.svg"
-        assert f"]({chart.name})" in page
-        before = chart.read_bytes()
-        write_traffic(runs, results)
-        assert chart.read_bytes() == before
+                assert f"| {use['activates']:,} |" in written.page
+    written.check_charts([f"traffic-{config}.svg" for config in configs], write_traffic)
