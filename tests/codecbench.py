@@ -1,16 +1,61 @@
 """What the benches of both halves of the codec share: units, and streams that stall."""
 
+import dataclasses
+import os
 import random
 
 import cocotb
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge
+from testconfigs import on_rtl
 
-from skimp.rlc.format import FRAME, Code, payload_bytes
+from skimp.config import Config
+from skimp.configs import PRESETS, load_config
+from skimp.rlc.format import CODEC_BYTES, FRAME, Code, payload_bytes
+from skimp_sim.bench.cocotb_run import run_cocotb
 
-__all__ = ["CODES", "Bench", "beats_of", "corner_units", "pack", "random_unit"]
+__all__ = [
+    "CHUNK",
+    "CODES",
+    "CONFIGS",
+    "NARROW",
+    "Bench",
+    "asked",
+    "beats_of",
+    "config",
+    "corner_units",
+    "long_units",
+    "mixed_units",
+    "pack",
+    "random_unit",
+    "run_bench",
+    "short_unit",
+]
 
 CODES = [Code.RUN_LENGTH, Code.BITMAP]
+
+CONFIGS = on_rtl(PRESETS["small"], PRESETS["zcu104"])
+
+NARROW = dataclasses.replace(PRESETS["small"], bus_words=1, tile_table_depth=0)
+"""A bus of 8 bytes: too few for a codec."""
+
+CHUNK = CODEC_BYTES
+
+
+def run_bench(component: type, bench: str, testcase: str, config: Config, *, seed=1, eighths=0):
+    """Run a bench of a file on a half of the codec; the bench finds what is `asked` for."""
+    env = dict(CONFIG=config.name, SEED=str(seed), EIGHTHS=str(eighths))
+    run_cocotb(component(config), bench, testcase=testcase, env=env)
+
+
+def config() -> Config:
+    """Return the configuration that a bench runs with."""
+    return load_config(os.environ["CONFIG"])
+
+
+def asked() -> dict[str, int]:
+    """Return the seed of a bench, and in how many eighths of the clocks streams stall."""
+    return {name: int(os.environ[name.upper()]) for name in ("seed", "eighths")}
 
 
 class Bench:
@@ -43,8 +88,10 @@ class Bench:
         self.sent: list[tuple[int, int, int]] = []
         self.errors: list[int] = []
 
-    async def start(self, ports=("i",), *, has_errors=False):
-        dut = self.dut
+    @classmethod
+    async def start(cls, dut, ports=("i",), *, seed=1, eighths=0, has_errors=False) -> "Bench":
+        """Return a bench whose codec is behind its reset."""
+        bench = cls(dut, seed=seed, eighths=eighths)
         cocotb.start_soon(Clock(dut.clk, 10, unit="ns").start())
         for port in ports:
             getattr(dut, f"{port}__valid").value = 0
@@ -52,7 +99,8 @@ class Bench:
         dut.rst.value = 1
         await ClockCycles(dut.clk, 4)
         dut.rst.value = 0
-        self._watcher = cocotb.start_soon(self._watch(has_errors))
+        bench._watcher = cocotb.start_soon(bench._watch(has_errors))
+        return bench
 
     def stalls(self) -> bool:
         return self.rng.randrange(8) < self.eighths
@@ -174,3 +222,24 @@ def corner_units() -> list[tuple[Code, bytes, int]]:
                 rng.shuffle(frame)
                 units.append((code, bytes(frame), 0))
     return units
+
+
+def mixed_units(rng: random.Random) -> list[tuple[Code, bytes, int]]:
+    """Return corner cases and random units in any order."""
+    units = corner_units() + [random_unit(rng) for _ in range(60)]
+    rng.shuffle(units)
+    return units
+
+
+def long_units(rng: random.Random, shares) -> list[tuple[Code, bytes, int]]:
+    """Return units of 20 frames of both codes for each share of zeros."""
+    units = []
+    for share in shares:
+        data = bytes(0 if rng.random() < share else 7 for _ in range(20 * FRAME))
+        units += [(code, data, 0) for code in CODES]
+    return units
+
+
+def short_unit(n: int) -> tuple[Code, bytes, int]:
+    """Return a unit of one frame, of either code in turn."""
+    return CODES[n % 2], bytes(range(1, 21)) + bytes(44), 0

@@ -1,28 +1,32 @@
 """Decoder against the codec's definition: bytes, errors, damaged units, stalls on every stream."""
 
-import dataclasses
-import os
 import random
 
 import cocotb
 import pytest
 from cocotb.triggers import ClockCycles
-from codecbench import CODES, Bench, beats_of, corner_units, pack, random_unit
-from testconfigs import on_rtl
+from codecbench import (
+    CHUNK,
+    CODES,
+    CONFIGS,
+    NARROW,
+    Bench,
+    asked,
+    beats_of,
+    config,
+    long_units,
+    mixed_units,
+    pack,
+    random_unit,
+    run_bench,
+    short_unit,
+)
 
-from skimp.configs import PRESETS, load_config
 from skimp.rlc.decoder import Decoder
-from skimp.rlc.format import FRAME, RAW_FRAME, Code
-from skimp_sim.bench.cocotb_run import run_cocotb
+from skimp.rlc.format import RAW_FRAME, Code
 from skimp_sim.rlc.codec import StreamError, decode_tile, encode_tile
 
 pytestmark = pytest.mark.verilog
-CONFIGS = on_rtl(PRESETS["small"], PRESETS["zcu104"])
-CHUNK = 16
-
-
-def config():
-    return load_config(os.environ["CONFIG"])
 
 
 class Coded:
@@ -47,6 +51,10 @@ def encoded(units, rng):
         Coded(code, encode_tile(code, data, zero=zero), len(data), zero, rng)
         for code, data, zero in units
     ]
+
+
+async def started(dut, **given) -> Bench:
+    return await Bench.start(dut, ("unit", "i"), has_errors=True, **given)
 
 
 async def send(bench, units):
@@ -119,16 +127,13 @@ def damaged_units(rng):
 
 @cocotb.test()
 async def bench_units(dut):
-    seed, eighths = int(os.environ["SEED"]), int(os.environ["EIGHTHS"])
-    rng = random.Random(seed)
-    units = corner_units() + [random_unit(rng) for _ in range(60)]
-    rng.shuffle(units)
-    units = encoded(units, rng)
-    bench = Bench(dut, seed=seed, eighths=eighths)
-    await bench.start(("unit", "i"), has_errors=True)
+    given = asked()
+    rng = random.Random(given["seed"])
+    units = encoded(mixed_units(rng), rng)
+    bench = await started(dut, **given)
     await send(bench, units)
     await bench.until_idle(500)
-    check(bench, units, f"seed {seed}")
+    check(bench, units, given)
     assert not bench.errors
 
 
@@ -136,42 +141,38 @@ async def bench_units(dut):
 @pytest.mark.parametrize("config", CONFIGS)
 def test_units(config, eighths):
     """Corner cases and random units of both codes behind each other."""
-    env = dict(CONFIG=config.name, SEED=str(20 + eighths), EIGHTHS=str(eighths))
-    run_cocotb(Decoder(config), __file__, testcase="bench_units", env=env)
+    run_bench(Decoder, __file__, "bench_units", config, seed=20 + eighths, eighths=eighths)
 
 
 @cocotb.test()
 async def bench_damaged(dut):
     """Damaged units among whole ones, without a pause."""
-    seed, eighths = int(os.environ["SEED"]), int(os.environ["EIGHTHS"])
-    rng = random.Random(seed)
+    given = asked()
+    rng = random.Random(given["seed"])
     whole = encoded([random_unit(rng, longest=250) for _ in range(50)], rng)
     units = damaged_units(rng) + whole
     refused = sum(unit.data is None for unit in units)
     assert 25 < refused < len(units) - 50
     rng.shuffle(units)
-    bench = Bench(dut, seed=seed, eighths=eighths)
-    await bench.start(("unit", "i"), has_errors=True)
+    bench = await started(dut, **given)
     await send(bench, units)
     await bench.until_idle(500)
-    check(bench, units, f"seed {seed}")
-    assert len(bench.errors) >= refused, f"seed {seed}"
+    check(bench, units, given)
+    assert len(bench.errors) >= refused, given
 
 
 @pytest.mark.parametrize("eighths", [0, 4])
 @pytest.mark.parametrize("config", CONFIGS)
 def test_damaged(config, eighths):
     """A damaged unit ends with as many bytes as a whole one; the next one is right."""
-    env = dict(CONFIG=config.name, SEED=str(30 + eighths), EIGHTHS=str(eighths))
-    run_cocotb(Decoder(config), __file__, testcase="bench_damaged", env=env)
+    run_bench(Decoder, __file__, "bench_damaged", config, seed=30 + eighths, eighths=eighths)
 
 
 @cocotb.test()
 async def bench_errors(dut):
     """Units on their own: an error for each that is damaged, before it ends, and no others."""
     rng = random.Random(9)
-    bench = Bench(dut, seed=1, eighths=1)
-    await bench.start(("unit", "i"), has_errors=True)
+    bench = await started(dut, eighths=1)
     for n, unit in enumerate(damaged_units(rng)):
         bench.sent, bench.errors = [], []
         await send(bench, [unit])
@@ -183,22 +184,17 @@ async def bench_errors(dut):
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_errors(config):
-    env = dict(CONFIG=config.name)
-    run_cocotb(Decoder(config), __file__, testcase="bench_errors", env=env)
+    run_bench(Decoder, __file__, "bench_errors", config)
 
 
 @cocotb.test()
 async def bench_rate(dut):
     """Units of 20 frames and of one: 5 clocks for a frame, none between units."""
     rng = random.Random(3)
-    units = []
-    for share in (1, 0.8, 0.5, 0.2, 0):
-        data = bytes(0 if rng.random() < share else 7 for _ in range(20 * FRAME))
-        units += [(code, data, 0) for code in CODES]
+    units = long_units(rng, (1, 0.8, 0.5, 0.2, 0))
     units += [(CODES[n % 2], bytes([7, 0, 0, 7] * 16), 0) for n in range(6)]
     units = encoded(units, rng)
-    bench = Bench(dut, seed=1, eighths=0)
-    await bench.start(("unit", "i"), has_errors=True)
+    bench = await started(dut)
     await send(bench, units)
     await bench.until_idle(1000)
     check(bench, units, "")
@@ -208,18 +204,16 @@ async def bench_rate(dut):
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_rate(config):
-    env = dict(CONFIG=config.name)
-    run_cocotb(Decoder(config), __file__, testcase="bench_rate", env=env)
+    run_bench(Decoder, __file__, "bench_rate", config)
 
 
 @cocotb.test()
 async def bench_latency(dut):
     """Units of one frame on their own, at all phases of a slot."""
-    bench = Bench(dut, seed=1, eighths=0)
-    await bench.start(("unit", "i"), has_errors=True)
+    bench = await started(dut)
     found = set()
     for n in range(10):
-        (unit,) = encoded([(CODES[n % 2], bytes(range(1, 21)) + bytes(44), 0)], random.Random(n))
+        (unit,) = encoded([short_unit(n)], random.Random(n))
         before = len(bench.sent)
         await send(bench, [unit])
         await bench.until_idle(100)
@@ -231,11 +225,9 @@ async def bench_latency(dut):
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_latency(config):
-    env = dict(CONFIG=config.name)
-    run_cocotb(Decoder(config), __file__, testcase="bench_latency", env=env)
+    run_bench(Decoder, __file__, "bench_latency", config)
 
 
 def test_narrow_bus():
-    narrow = dataclasses.replace(PRESETS["small"], bus_words=1, tile_table_depth=0)
     with pytest.raises(ValueError, match="16 bytes at least, not 8"):
-        Decoder(narrow)
+        Decoder(NARROW)

@@ -1,24 +1,30 @@
 """Encoder against the codec's definition: every beat, with stalls on every stream."""
 
-import dataclasses
-import os
 import random
 
 import cocotb
 import pytest
 from cocotb.triggers import ClockCycles
-from codecbench import CODES, Bench, beats_of, corner_units, pack, random_unit
-from testconfigs import on_rtl
+from codecbench import (
+    CHUNK,
+    CONFIGS,
+    NARROW,
+    Bench,
+    asked,
+    beats_of,
+    config,
+    long_units,
+    mixed_units,
+    pack,
+    run_bench,
+    short_unit,
+)
 
-from skimp.configs import PRESETS, load_config
 from skimp.rlc.encoder import Encoder
-from skimp.rlc.format import FRAME, Code
-from skimp_sim.bench.cocotb_run import run_cocotb
+from skimp.rlc.format import Code
 from skimp_sim.rlc.codec import encode_tile
 
 pytestmark = pytest.mark.verilog
-CONFIGS = on_rtl(PRESETS["small"], PRESETS["zcu104"])
-CHUNK = 16
 
 
 def chunks_of(units, rng) -> list[int]:
@@ -46,13 +52,8 @@ def wanted_of(units, beat_bytes) -> list[int]:
     return words
 
 
-def config():
-    return load_config(os.environ["CONFIG"])
-
-
 async def run(dut, units, *, seed, eighths) -> Bench:
-    bench = Bench(dut, seed=seed, eighths=eighths)
-    await bench.start()
+    bench = await Bench.start(dut, seed=seed, eighths=eighths)
     await bench.send("i", chunks_of(units, random.Random(seed)))
     await bench.until_idle(20_000)
     found = [payload for _, _, payload in bench.sent]
@@ -63,29 +64,21 @@ async def run(dut, units, *, seed, eighths) -> Bench:
 
 @cocotb.test()
 async def bench_units(dut):
-    seed, eighths = int(os.environ["SEED"]), int(os.environ["EIGHTHS"])
-    rng = random.Random(seed)
-    units = corner_units() + [random_unit(rng) for _ in range(60)]
-    rng.shuffle(units)
-    await run(dut, units, seed=seed, eighths=eighths)
+    given = asked()
+    await run(dut, mixed_units(random.Random(given["seed"])), **given)
 
 
 @pytest.mark.parametrize("eighths", [0, 4])
 @pytest.mark.parametrize("config", CONFIGS)
 def test_units(config, eighths):
     """Corner cases and random units of both codes behind each other."""
-    env = dict(CONFIG=config.name, SEED=str(10 + eighths), EIGHTHS=str(eighths))
-    run_cocotb(Encoder(config), __file__, testcase="bench_units", env=env)
+    run_bench(Encoder, __file__, "bench_units", config, seed=10 + eighths, eighths=eighths)
 
 
 @cocotb.test()
 async def bench_rate(dut):
     """Units of 20 frames that the ring waits for: 5 clocks for a frame, 1 more for the unit."""
-    rng = random.Random(3)
-    units = []
-    for share in (0, 0.2, 0.5, 0.8, 1):
-        data = bytes(0 if rng.random() < share else 7 for _ in range(20 * FRAME))
-        units += [(code, data, 0) for code in CODES]
+    units = long_units(random.Random(3), (0, 0.2, 0.5, 0.8, 1))
     bench = await run(dut, units, seed=1, eighths=0)
     beat_bits = config().bus_bits
     ends = [clock for _, clock, payload in bench.sent if payload >> beat_bits]
@@ -99,18 +92,16 @@ async def bench_rate(dut):
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_rate(config):
-    run_cocotb(Encoder(config), __file__, testcase="bench_rate", env=dict(CONFIG=config.name))
+    run_bench(Encoder, __file__, "bench_rate", config)
 
 
 @cocotb.test()
 async def bench_latency(dut):
     """Units of one frame on their own, at all phases of a slot."""
-    bench = Bench(dut, seed=1, eighths=0)
-    await bench.start()
+    bench = await Bench.start(dut)
     found = set()
     for n in range(10):
-        unit = (CODES[n % 2], bytes(range(1, 21)) + bytes(44), 0)
-        await bench.send("i", chunks_of([unit], random.Random(n)))
+        await bench.send("i", chunks_of([short_unit(n)], random.Random(n)))
         await bench.until_idle(100)
         if n:
             await ClockCycles(dut.clk, n)
@@ -120,10 +111,9 @@ async def bench_latency(dut):
 
 @pytest.mark.parametrize("config", CONFIGS)
 def test_latency(config):
-    run_cocotb(Encoder(config), __file__, testcase="bench_latency", env=dict(CONFIG=config.name))
+    run_bench(Encoder, __file__, "bench_latency", config)
 
 
 def test_narrow_bus():
-    narrow = dataclasses.replace(PRESETS["small"], bus_words=1, tile_table_depth=0)
     with pytest.raises(ValueError, match="16 bytes at least, not 8"):
-        Encoder(narrow)
+        Encoder(NARROW)
