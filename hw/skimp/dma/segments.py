@@ -54,12 +54,17 @@ def segment_walk(m, config, *, start, step, incoming, command, blocks):
     Returns
     -------
     SimpleNamespace
-        segment (SegmentLayout), run (WordRunLayout), and whether they are the last ones of their
-        block (last_of_block), of the command (final).
+        segment (SegmentLayout), run (WordRunLayout), entry (of the segment's first unit in the tile
+        table), and whether they are the last ones of their block (last_of_block), of the command
+        (final).
     """
     word_shift = ceil_log2(config.word_bytes)
     segments_left, blocks_left = (Signal(16, name=n) for n in ("segments_left", "blocks_left"))
     addr, block_addr = (Signal(32, name=n, reset_less=True) for n in ("addr", "block_addr"))
+    entry, next_entry, block_entry = (
+        Signal(range(MAX_TABLE_UNITS), name=n, reset_less=True)
+        for n in ("entry", "next_entry", "block_entry")
+    )
     chip, last_segment = (Signal(name=name) for name in ("chip", "last_segment"))
     segment = Signal(SegmentLayout, reset_less=True)
     run = Signal(WordRunLayout(config), reset_less=True)
@@ -98,6 +103,8 @@ def segment_walk(m, config, *, start, step, incoming, command, blocks):
         m.d.sync += [
             addr.eq(incoming.dram_addr),
             block_addr.eq(incoming.dram_addr),
+            next_entry.eq(incoming.table_base),
+            block_entry.eq(incoming.table_base),
             segments_left.eq(incoming.seg_count),
             blocks_left.eq(blocks),
         ]
@@ -109,6 +116,8 @@ def segment_walk(m, config, *, start, step, incoming, command, blocks):
             final.eq(last_segment & (blocks_left == 1)),
             segments_left.eq(segments_left - 1),
             addr.eq(addr + command.seg_stride),
+            entry.eq(next_entry),
+            next_entry.eq(next_entry + command.table_step),
         ]
         with m.If(last_segment):
             m.d.sync += [
@@ -116,8 +125,12 @@ def segment_walk(m, config, *, start, step, incoming, command, blocks):
                 blocks_left.eq(blocks_left - 1),
                 addr.eq(block_addr + command.block_stride),
                 block_addr.eq(block_addr + command.block_stride),
+                next_entry.eq(block_entry + command.table_block_step),
+                block_entry.eq(block_entry + command.table_block_step),
             ]
-    return SimpleNamespace(segment=segment, run=run, last_of_block=last_of_block, final=final)
+    return SimpleNamespace(
+        segment=segment, run=run, entry=entry, last_of_block=last_of_block, final=final
+    )
 
 
 class LoadRequests(wiring.Component):
@@ -209,7 +222,6 @@ class LoadRequests(wiring.Component):
                 self.segments[k].valid.eq(valid & self.runs.ready & (chip == k)),
                 self.segments[k].payload.eq(walk.segment),
             ]
-        with_codec = bool(cfg.tile_table_depth)
         with m.FSM(name="state"):
             with m.State("IDLE"):
                 m.d.comb += self.command.ready.eq(1)
@@ -225,7 +237,7 @@ class LoadRequests(wiring.Component):
                         m.next = "IDLE"
                     with m.Else():
                         m.next = "SEGMENTS"
-                    if with_codec:
+                    if cfg.tile_table_depth:
                         with m.If((load.seg_words != 0) & ((load.code != 0) | self.coded)):
                             m.next = "TURN"
             with m.State("SEGMENTS"):
@@ -234,21 +246,18 @@ class LoadRequests(wiring.Component):
                     m.d.comb += step.eq(1)
                     with m.If(walk.final):
                         m.next = "IDLE"
-            if with_codec:
-                self._units(m, command, load, walk, step)
+            if cfg.tile_table_depth:
+                self._units(m, load, walk, step)
         return m
 
-    def _units(self, m, command, load, walk, step):
+    def _units(self, m, load, walk, step):
         """Walk over the units of each segment."""
         cfg = self._config
         bus_shift, frame_shift = ceil_log2(cfg.bus_bytes), ceil_log2(FRAME)
         num_bytes = Signal(12 + ceil_log2(cfg.word_bytes))
         frames, coded_bytes = Signal(len(num_bytes)), Signal(len(num_bytes) + 1)
         pitch = Signal(range(MAX_UNIT_BEATS + 1))
-        entry, segment_entry, block_entry = (
-            Signal(range(MAX_TABLE_UNITS), name=name)
-            for name in ("entry", "segment_entry", "block_entry")
-        )
+        entry = Signal(range(MAX_TABLE_UNITS))
         beat = Signal(32 - bus_shift)  # where the unit begins
         front, there, keep = (Signal(12, name=name) for name in ("front", "there", "keep"))
         left = Signal(24)
@@ -274,17 +283,13 @@ class LoadRequests(wiring.Component):
         ]
         with m.State("TURN"):
             with m.If(Mux(load.code == 0, self.units_over, self.runs_over | self.coded)):
-                m.d.sync += [
-                    self.coded.eq(load.code != 0),
-                    segment_entry.eq(load.table_base),
-                    block_entry.eq(load.table_base),
-                ]
+                m.d.sync += self.coded.eq(load.code != 0)
                 m.next = "SEGMENTS"
                 with m.If(load.code != 0):
                     m.next = "SEGMENT"
         with m.State("SEGMENT"):
             m.d.sync += [
-                entry.eq(segment_entry),
+                entry.eq(walk.entry),
                 beat.eq(walk.segment.addr >> bus_shift),
                 left.eq(load.seg_words),
                 front.eq(load.skip),
@@ -318,9 +323,3 @@ class LoadRequests(wiring.Component):
                     m.next = "SEGMENT"
                     with m.If(walk.final):
                         m.next = "IDLE"
-                    m.d.sync += segment_entry.eq(segment_entry + load.table_step)
-                    with m.If(walk.last_of_block):
-                        m.d.sync += [
-                            segment_entry.eq(block_entry + load.table_block_step),
-                            block_entry.eq(block_entry + load.table_block_step),
-                        ]

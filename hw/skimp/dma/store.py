@@ -163,10 +163,6 @@ class StoreUnit(wiring.Component):
         coded = (store.code != 0) & codec
         # What goes to DRAM as it is goes behind coded units; these say where they go.
         units_over, place_ready, place_valid = Signal(init=1), Signal(init=1), Signal()
-        entry, block_entry = (
-            Signal(range(MAX_TABLE_UNITS), name=n, reset_less=True)
-            for n in ("entry", "block_entry")
-        )
         posts = Signal(MASK_BITS)
         record_beats = RECORD_BYTES // cfg.bus_bytes
 
@@ -178,13 +174,7 @@ class StoreUnit(wiring.Component):
                     m.next = "START"
             with m.State("START"):
                 m.d.comb += step.eq(1)
-                m.d.sync += [
-                    pixel.eq(store.ofmap_base),
-                    block.eq(0),
-                    nth.eq(0),
-                    entry.eq(store.table_base),
-                    block_entry.eq(store.table_base),
-                ]
+                m.d.sync += [pixel.eq(store.ofmap_base), block.eq(0), nth.eq(0)]
                 with m.If(layer.opcode == Opcode.LAYER):
                     m.d.sync += [
                         self.layer_id.eq(layer.layer_id),
@@ -225,18 +215,10 @@ class StoreUnit(wiring.Component):
                     ]
                     with m.If(last_beat):
                         m.d.comb += step.eq(1)
-                        m.d.sync += [
-                            pixel.eq(pixel + store.seg_words),
-                            entry.eq(entry + store.table_step),
-                        ]
+                        m.d.sync += pixel.eq(pixel + store.seg_words)
                         m.next = "SEGMENT"
                         with m.If(walk.last_of_block):
-                            m.d.sync += [
-                                block.eq(block + 1),
-                                pixel.eq(store.ofmap_base),
-                                entry.eq(block_entry + store.table_block_step),
-                                block_entry.eq(block_entry + store.table_block_step),
-                            ]
+                            m.d.sync += [block.eq(block + 1), pixel.eq(store.ofmap_base)]
                         with m.If(walk.final):
                             m.d.comb += posts.eq(store.post)
                             m.next = "IDLE"
@@ -318,7 +300,7 @@ class StoreUnit(wiring.Component):
                 plain.eq((head.code == 0) & units.empty),
                 units.places.valid.eq(place_valid),
                 units.places.payload.addr.eq(walk.segment.addr),
-                units.places.payload.entry.eq(entry),
+                units.places.payload.entry.eq(walk.entry),
                 place_ready.eq(units.places.ready),
                 unit.data.eq(head.data),
                 unit.words.eq(head.words),
