@@ -39,6 +39,11 @@ class LayerRow:
         return self.counters.get("cycles", 0)
 
     @property
+    def macs_gated(self) -> int:
+        """Counted by time but where the cycle model has them from values."""
+        return self.counters.get("macs_gated", getattr(self.counts, "macs_gated", 0))
+
+    @property
     def dram_bytes(self) -> int:
         """Bytes moved while the layer ran, for whichever layer."""
         if self.counts is None:
@@ -227,7 +232,7 @@ def _layer_json(row: LayerRow, config: Config, names: dict[int, str]) -> dict:
         "fused_with": names.get(layer.fused_with),
         "shape": layer.shape,
         "macs": layer.macs,
-        "macs_gated": counters.get("macs_gated", getattr(counts, "macs_gated", 0)),
+        "macs_gated": row.macs_gated,
         "cycles": cycles,
         "limit_cycles": limit,
         "utilisation": layer.macs / (peak * cycles) if cycles else 0.0,
@@ -299,14 +304,17 @@ def write_text(path: str | Path, text: str) -> None:
     ModelError
         The folder cannot be written.
     """
-    path = Path(path)
+    path, temporary = Path(path), None
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent or ".", prefix=".skimp")
-        with os.fdopen(handle, "w") as file:
+        # File names that are no UTF-8 come in here, too.
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
         Path(temporary).chmod(0o644)
         os.replace(temporary, path)
     except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
         raise ModelError(f"{path}: cannot be written ({error.strerror}); choose another") from error
 
 
