@@ -19,7 +19,7 @@ from skimp_compiler.program import Program
 from skimp_compiler.zoo import BUILTIN, DEFAULT, default_input, describe
 from skimp_sim.bench.rtl import RtlError
 from skimp_sim.bench.verilator import ToolError
-from skimp_sim.command import Refusing, check_outputs, wide_console
+from skimp_sim.command import Refusing, check_outputs, command_line, wide_console
 from skimp_sim.driver.device import DeviceError
 from skimp_sim.energy.command import energy_model, energy_options
 from skimp_sim.energy.summary import print_energy
@@ -88,18 +88,25 @@ _resident_option = click.option(
 _input_option = click.option("--input", "input_path", metavar="FILE", help="Picture, .npy or .bin.")
 
 
-def _inputs(graph, model, input_path):
-    """Return the inputs of a network, and where they come from: its own picture, or noise."""
-    if input_path is None and model in BUILTIN:
-        input_path = default_input(model)
-    return load_input(graph, input_path), input_path
+def _input_path(model, input_path):
+    """Return where the input comes from: a built-in network has one of its own. None: noise."""
+    return default_input(model) if input_path is None and model in BUILTIN else input_path
 
 
 def _activations(graph, model, input_path, compress, energy=None) -> dict | None:
     """Return what codes are chosen by, and what tells the gated MACs."""
     if compress == "off" and energy is None:
         return None
-    return run_graph(graph, _inputs(graph, model, input_path)[0])
+    return run_graph(graph, load_input(graph, _input_path(model, input_path)))
+
+
+def _write_page(path, report, input_path) -> None:
+    """Write a report's page; with the input where that is a picture."""
+    is_picture = input_path and Path(input_path).suffix.lower() in IMAGE_SUFFIXES
+    page = html_page(
+        report, command=command_line(), picture=Path(input_path) if is_picture else None
+    )
+    write_text(path, page)
 
 
 @main.command()
@@ -127,7 +134,8 @@ def run(
     if waves and engine != "rtl":
         raise ModelError(f"--waves needs --engine rtl, not {engine}")
     graph, path = load_model(model)
-    inputs, input_path = _inputs(graph, model, input_path)
+    input_path = _input_path(model, input_path)
+    inputs = load_input(graph, input_path)
     console.print(
         f"{graph.name} on {configuration.name} ({configuration.macs_per_cycle} MAC/clock), input "
         f"{Path(input_path).name if input_path else 'seeded noise'}"
@@ -141,8 +149,7 @@ def run(
     if json_path:
         write_text(json_path, json_text(report))
     if report_path:
-        is_picture = input_path and Path(input_path).suffix.lower() in IMAGE_SUFFIXES
-        write_text(report_path, html_page(report, Path(input_path) if is_picture else None))
+        _write_page(report_path, report, input_path)
     if not report.exact:
         sys.exit(EXIT_DIFFERENT)
 
@@ -184,7 +191,9 @@ def perf(
     if json_path:
         write_text(json_path, json_text(report))
     if report_path:
-        write_text(report_path, html_page(report))
+        # Without activations no input was looked at.
+        seen = None if activations is None else _input_path(model, input_path)
+        _write_page(report_path, report, seen)
     if roofline:
         write_chart(roofline_chart([Roofline.of(report)]), roofline)
 
@@ -239,7 +248,6 @@ def _print_report(console: Console, report: Report) -> None:
         layer, counters, counts = row.layer, row.counters, row.counts
         shape = layer.shape
         traffic = row.traffic if counts is not None else None
-        gated = counters.get("macs_gated", getattr(counts, "macs_gated", 0))
         table.add_row(
             layer.name,
             layer.unit,
@@ -251,7 +259,7 @@ def _print_report(console: Console, report: Report) -> None:
                 f"{counters[f'stall_{cause}']:,}" if counters else ""
                 for cause in ("dram_read", "dram_write", "drain", "other")
             ),
-            f"{gated / layer.macs:.2f}" if layer.macs and gated else "",
+            f"{row.macs_gated / layer.macs:.2f}" if layer.macs and row.macs_gated else "",
             f"{traffic.moved_bytes / 1000:.1f}" if traffic else "",
             f"{traffic.bound_bytes / 1000:.1f}" if traffic else "",
             _mark(row.golden),

@@ -1,5 +1,6 @@
 """What all commands share."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -8,9 +9,12 @@ from rich.console import Console
 from skimp_compiler.graph import ModelError
 from skimp_sim.report import check_writable
 
-__all__ = ["Refusing", "check_outputs", "wide_console"]
+__all__ = ["Refusing", "check_outputs", "command_line", "wide_console"]
 
 EXIT_BAD = 2
+
+_ARGUMENTS = "skimp.arguments"
+"""Key of the arguments in the context of a command."""
 
 PLOT_SUFFIXES = (".svg", ".png")
 
@@ -20,6 +24,12 @@ class Refusing(click.Command):
 
     user_errors: tuple[type[Exception], ...] = (ModelError,)
 
+    def make_context(self, info_name, args, parent=None, **extra):
+        given = tuple(args)  # which parsing takes away
+        context = super().make_context(info_name, args, parent, **extra)
+        context.meta[_ARGUMENTS] = given
+        return context
+
     def invoke(self, ctx):
         try:
             return super().invoke(ctx)
@@ -27,6 +37,11 @@ class Refusing(click.Command):
             message = " ".join(str(error).split())
             click.echo(f"skimp: {message}", err=True)
             ctx.exit(EXIT_BAD)
+
+
+def command_line() -> str:
+    """Return the `skimp` command that runs, as a shell takes it."""
+    return shlex.join(("skimp", *click.get_current_context().meta[_ARGUMENTS]))
 
 
 def check_outputs(*paths: str | None, plot: str | None = None) -> None:
