@@ -207,11 +207,13 @@ class Core(wiring.Component):
             residual.w_blocks.eq(load.res_w_blocks),
             residual.r_en.eq(drain.residual_r_en),
             residual.r_pixel.eq(drain.residual_r_pixel),
+            residual.r_lanes.eq(1),
             drain.residual_r_data.eq(residual.r_data[0]),
             ofmap.w_count.eq(drain.ofmap_w_count),
             ofmap.w_pixel.eq(drain.ofmap_w_pixel),
             ofmap.r_en.eq(store.ofmap_r_en),
             ofmap.r_pixel.eq(store.ofmap_r_pixel),
+            ofmap.r_lanes.eq(store.ofmap_r_lanes),
             ofmap.r_block.eq(store.ofmap_r_block),
         ]
         for unit in (array, depthwise):

@@ -50,7 +50,7 @@ class StoreUnit(wiring.Component):
         Bursts of the write master.
     act_w_en, act_w_addr, act_w_data : Out(chip_bits)
         To the activation store.
-    ofmap_r_en, ofmap_r_pixel, ofmap_r_block : Out
+    ofmap_r_en, ofmap_r_pixel, ofmap_r_lanes, ofmap_r_block : Out
     ofmap_r_data : In(word_bits).array(chip_words)
         One clock after ofmap_r_en.
     record : In(8 * RECORD_BYTES - 32)
@@ -82,6 +82,7 @@ class StoreUnit(wiring.Component):
                 "act_w_data": Out(config.chip_bits),
                 "ofmap_r_en": Out(1),
                 "ofmap_r_pixel": Out(16),
+                "ofmap_r_lanes": Out(config.chip_words),
                 "ofmap_r_block": Out(range(max(config.ofmap_blocks, 2))),
                 "ofmap_r_data": In(config.word_bits).array(config.chip_words),
                 "record": In(8 * RECORD_BYTES - 32),
@@ -152,6 +153,7 @@ class StoreUnit(wiring.Component):
             end.eq(Mux(last_beat, walk.run.tail, Mux(chip, lanes, cfg.bus_words))),
             self.ofmap_r_en.eq(read_en & ~read.record),
             self.ofmap_r_pixel.eq(beat_pixel),
+            self.ofmap_r_lanes.eq(read.words),
             self.ofmap_r_block.eq(block),
             read.addr.eq(addr),
             read.chip.eq(chip),

@@ -38,8 +38,10 @@ class PixelRam(wiring.Component):
     w_data : In(8 * out_channels).array(write_pixels), or In(word_bits).array(write_pixels)
     r_en : In(1), r_pixel : In(16)
         First pixel, modulo the depth.
+    r_lanes : In(read_pixels)
+        Pixels of the run that are wanted; memories that hold none of them rest.
     r_data : Out(8 * out_channels).array(read_pixels), or Out(word_bits).array(read_pixels)
-        `read_latency` clocks later, held while r_en is 0.
+        `read_latency` clocks later, held while r_en is 0; what was not wanted means nothing.
     w_blocks : In(ofmap_blocks), or r_block : In
         Channel blocks that words are written to, one bit each; channel block that is read.
     """
@@ -71,6 +73,7 @@ class PixelRam(wiring.Component):
                 "w_data": In(whole if read_words else word).array(write_pixels),
                 "r_en": In(1),
                 "r_pixel": In(16),
+                "r_lanes": In(read_pixels),
                 "r_data": Out(word if read_words else whole).array(read_pixels),
                 **block,
             }
@@ -90,6 +93,9 @@ class PixelRam(wiring.Component):
             w_en = Signal(name=f"w_en_{b}")
             w_row, r_row = Signal(16, name=f"w_row_{b}"), Signal(16, name=f"r_row_{b}")
             w_data = turned[b % len(turned)]
+            wanted = Signal(name=f"wanted_{b}")
+            of_run = [*self.r_lanes, *[C(0)] * (banks - self._read_pixels)]
+            m.d.comb += wanted.eq(self.r_en & choose((b - r_bank)[:shift], of_run))
             m.d.comb += [
                 w_nth.eq((b - w_bank)[:shift] if shift else 0),
                 w_en.eq(w_nth < self.w_count),
@@ -105,7 +111,7 @@ class PixelRam(wiring.Component):
                     ram.w_en.eq(w_en if self._read_words else w_en & self.w_blocks[k]),
                     ram.w_addr.eq(w_row),
                     ram.w_data.eq(word),
-                    ram.r_en.eq(self.r_en & (self.r_block == k) if self._read_words else self.r_en),
+                    ram.r_en.eq(wanted & (self.r_block == k) if self._read_words else wanted),
                     ram.r_addr.eq(r_row),
                 ]
                 words[b].append(ram.r_data)

@@ -106,6 +106,7 @@ class StoreBench(wiring.Component):
             ofmap.w_data[0].eq(self.pixel_data),
             ofmap.r_en.eq(store.ofmap_r_en),
             ofmap.r_pixel.eq(store.ofmap_r_pixel),
+            ofmap.r_lanes.eq(store.ofmap_r_lanes),
             ofmap.r_block.eq(store.ofmap_r_block),
             *(
                 ours.eq(theirs)
