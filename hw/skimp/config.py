@@ -96,6 +96,9 @@ class Config:
         Two products per DSP48E2 (False: one plain product per multiplier, for other devices).
     dw_slices : bool
         The depthwise unit multiplies in DSP48E2, too (False: in LUTs).
+    gating : bool
+        Operands and products rest where an activation is 0 (False: to measure what that saves; the
+        results are the same).
     urams : bool
         The device has URAM288 for deep memories (False: block RAM).
     clock_mhz : int
@@ -131,6 +134,7 @@ class Config:
     watchdog_cycles: int = 1 << 20
     packed: bool = True
     dw_slices: bool = True
+    gating: bool = True
     urams: bool = True
     clock_mhz: int = 300
 

@@ -113,7 +113,7 @@ class DepthwiseLanes(wiring.Component):
     DSP48E2 (twice as many plain multipliers without `config.packed`, none without
     `config.dw_slices`); 28 bits of carry a lane.
     A product rests while one of its operands is 0, and between taps; in a slice for two pixels,
-    while the weight or both activations are 0.
+    while the weight or both activations are 0; without `config.gating` only between taps.
     """
 
     latency = PackedPair.latency + 1
@@ -155,12 +155,14 @@ class DepthwiseLanes(wiring.Component):
                 pair = Shared(pair_class(), name=pair_name)
                 m.submodules[f"pair_{i}_{c}"] = pair
                 lanes = range(i, min(i + 2, pixels))
-                zeros = Cat(self.zero[lane][c] for lane in lanes).all()
+                rests = ~self.valid
+                if self._config.gating:
+                    rests = idle_wgt | Cat(self.zero[lane][c] for lane in lanes).all()
                 m.d.comb += [
                     pair.act0.eq(self.act[i][c]),
                     pair.act1.eq(self.act[i + 1][c] if len(lanes) == 2 else 0),
                     pair.wgt.eq(self.wgt[c]),
-                    pair.gate.eq(idle_wgt | zeros),
+                    pair.gate.eq(rests),
                 ]
                 for lane, product in zip(lanes, (pair.product0, pair.product1), strict=False):
                     name = "skimp_dw_max" if self._maxima else "skimp_dw_sum"

@@ -16,7 +16,8 @@ __all__ = ["PeArray"]
 class PeArray(wiring.Component):
     """Dot products of every pixel's channels with every output channel's weights.
 
-    A rigid pipeline without valid: who feeds it sends zeros when idle, and zeros are gated.
+    A rigid pipeline without valid: who feeds it sends zeros when idle, and zeros are gated
+    (`config.gating`).
 
     Parameters
     ----------
@@ -90,7 +91,9 @@ class PeArray(wiring.Component):
                 for k in range(CHAIN):
                     act = Signal(signed(9), name=f"act_{i}_{g}_{k}")
                     gate = Signal(name=f"gate_{i}_{g}_{k}")
-                    m.d.comb += [act.eq(self.act[i][g * CHAIN + k]), gate.eq(act == 0)]
+                    m.d.comb += act.eq(self.act[i][g * CHAIN + k])
+                    if cfg.gating:
+                        m.d.comb += gate.eq(act == 0)
                     name = f"{i}_{g}_{k}"
                     acts.append(delay(m, act, k, name=f"act_{name}", reset_less=True))
                     gates.append(delay(m, gate, k, name=f"gate_{name}"))
