@@ -5,6 +5,7 @@ import dataclasses
 import enum
 import hashlib
 import os
+from collections import Counter
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +18,7 @@ from skimp.gen import to_verilog
 from skimp.top import Skimp
 from skimp_sim.bench.verilator import build_shared, cache_dir
 from skimp_sim.dram.params import Ddr4Params
+from skimp_sim.toggles.probes import place_probes
 
 __all__ = ["Channel", "RtlError", "RtlSim"]
 
@@ -56,8 +58,11 @@ def top_verilog(config: Config) -> str:
 
 def _wave_format(path) -> str:
     suffix = Path(path).suffix
-    if suffix not in (".fst", ".vcd"):
-        raise RtlError(f"{path}: waves are written as .fst or .vcd; choose one of them")
+    if suffix not in (".fst", ".vcd", ".saif"):
+        raise RtlError(
+            f"{path}: waves are written as .fst or .vcd, toggles of every bit as .saif; "
+            "choose one of them"
+        )
     return suffix[1:]
 
 
@@ -93,6 +98,8 @@ class RtlSim:
         Timing of the DRAM; None: flat, `latency_cycles` and then a beat a clock.
     latency_cycles : int
         Clocks from a burst's address to its first beat, where the DRAM is flat.
+    toggles : bool
+        Count what registers and memories do; another build, about half as fast.
     """
 
     def __init__(
@@ -103,19 +110,24 @@ class RtlSim:
         waves=None,
         ddr4: Ddr4Params | None = None,
         latency_cycles: int = 30,
+        toggles: bool = False,
     ):
         self._config = config
+        verilog, probes = top_verilog(config), []
+        if toggles:
+            verilog, probes = place_probes(verilog, "skimp")
         cpp = files("skimp_sim").joinpath("cpp")
         defines, hints = [f"BUS_BYTES={config.bus_bytes}"], ""
         if config.act_depth:
             defines += [f"CHIP_MEMORY={_CHIP_MEMORY}", f"CHIP_BYTES={config.chip_bytes}"]
             hints = f'public_flat_rd -module "{_CHIP_MODULE}" -var "memory"\n'
         library = build_shared(
-            top_verilog(config),
+            verilog,
             top="skimp",
             cpp=cpp.joinpath("harness.cpp").read_text(),
             headers={
                 "ddr4.hpp": cpp.joinpath("ddr4.hpp").read_text(),
+                "probes.hpp": cpp.joinpath("probes.hpp").read_text(),
                 "ddr4_params.h": Ddr4Params().header(),
             },
             name=f"skimp-{config.name}",
@@ -130,6 +142,7 @@ class RtlSim:
         lib.skimp_cycle.restype = ctypes.c_uint64
         lib.skimp_run.restype = ctypes.c_uint64
         lib.skimp_violation.restype = ctypes.c_char_p
+        lib.skimp_counters.restype = ctypes.POINTER(ctypes.c_uint64)
         for name, types in {
             "destroy": [],
             "dram": [],
@@ -148,6 +161,8 @@ class RtlSim:
             "read": [ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint32)],
             "run": [ctypes.c_uint64],
             "trace": [ctypes.c_char_p],
+            "counters": [],
+            "probe": [ctypes.c_char_p, ctypes.c_char_p, *[ctypes.c_int] * 3],
         }.items():
             getattr(lib, f"skimp_{name}").argtypes = [ctypes.c_void_p, *types]
         self._handle = ctypes.c_void_p(lib.skimp_create(dram_bytes))
@@ -162,6 +177,25 @@ class RtlSim:
                 raise RtlError("the DRAM model lacks a parameter")
         if waves is not None and lib.skimp_trace(self._handle, str(waves).encode()):
             raise RtlError(f"{waves}: cannot be written; choose another file for the waves")
+
+        self._counted = sorted({(probe.unit, probe.kind, probe.weight) for probe in probes})
+        for probe in probes:
+            counter = self._counted.index((probe.unit, probe.kind, probe.weight))
+            place = probe.scope.encode(), probe.name.encode()
+            ones = probe.kind != "register"
+            if lib.skimp_probe(self._handle, *place, probe.bits, counter, ones):
+                raise RtlError(f"{probe.path} {probe.name}: not in the simulation")
+
+    @property
+    def toggles(self) -> Counter:
+        """Bits that changed so far, by TOGGLE_UNITS, and bits read and written, by MEMORIES.
+
+        Keys are (unit, "register"), (memory, "read"), (memory, "write").
+        """
+        counts, found = self._lib.skimp_counters(self._handle), Counter()
+        for k, (unit, kind, weight) in enumerate(self._counted):
+            found[unit, kind] += weight * counts[k]
+        return found
 
     def close(self) -> None:
         """Free the model; the DRAM array is gone with it."""

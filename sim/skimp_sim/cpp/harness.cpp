@@ -17,10 +17,14 @@
 #include "Vskimp___024root.h"
 #endif
 #include "ddr4.hpp"
+#include "probes.hpp"
 #include "verilated.h"
 #if VM_TRACE_FST
 #include "verilated_fst_c.h"
 using Trace = VerilatedFstC;
+#elif VM_TRACE_SAIF
+#include "verilated_saif_c.h"
+using Trace = VerilatedSaifC;
 #elif VM_TRACE
 #include "verilated_vcd_c.h"
 using Trace = VerilatedVcdC;
@@ -75,6 +79,7 @@ struct Sim {
     uint8_t error_resp = 0;
     bool hang = false;
     std::string violation;
+    Probes probes;
     // What a master held last clock without being taken: it must hold it still.
     bool ar_held = false, aw_held = false, w_held = false;
     uint64_t ar_last = 0, aw_last = 0;
@@ -202,6 +207,7 @@ struct Sim {
         if (trace) trace->dump(context.time());
         context.timeInc(1);
 #endif
+        probes.count();
         if (r) {
             r_valid = false;
             if (ddr) ddr->pop_read_beat();
@@ -371,6 +377,16 @@ uint64_t skimp_run(void* handle, uint64_t max_cycles) {
 }
 
 int skimp_irq(void* handle) { return static_cast<Sim*>(handle)->top.irq; }
+
+// Counts what a public variable does from now on: its bits that change or, with `ones`, that are 1.
+// Returns 0, or 1 where there is no such variable of that many bits.
+int skimp_probe(void* handle, const char* scope, const char* name, int bits, int counter, int ones) {
+    auto* sim = static_cast<Sim*>(handle);
+    const auto path = std::string(sim->top.name()) + "." + scope;
+    return !sim->probes.add(sim->context.scopeFind(path.c_str()), name, bits, counter, ones != 0);
+}
+
+const uint64_t* skimp_counters(void* handle) { return static_cast<Sim*>(handle)->probes.counters; }
 
 int skimp_trace(void* handle, const char* path) {
 #if VM_TRACE
