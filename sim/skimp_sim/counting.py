@@ -51,11 +51,13 @@ class LayerCounts:
     dram_write_bytes : Counter
         By "ofmap"; whole beats.
     act_accesses : Counter
-        Beats "read" from and "written" to the activation store.
+        Beats "read" from and "written" to the activation store, and "written_words" of these.
     accesses : Counter
         By (memory of GLB or SPAD, "read" or "write"): words of in_channels bytes of the GLB, bytes
         of weights (a block is read once a pass, a depthwise word once a pixel group, for both
-        rows), sums of the psum memories: "psum" under way, "psum_done" for the drain.
+        rows), sums of the psum memories: "psum" under way, "psum_done" for the drain. Psums of all
+        lanes of a pixel group are written, and those of all drained pixels read, whether or not
+        there are so many pixels.
     arithmetic : Counter
         Of real channels, rows computed twice included: "macs" of the array and "psum_adds" of its
         sums to those under way, "dw_macs" and "dw_adds" of the depthwise unit; of all lanes:
@@ -236,7 +238,7 @@ def _conv(config: Config, counts: LayerCounts, f, unit_beats) -> None:
     blocks = f.num_c * f.num_r * f.num_s
     counts.accesses["ifmap", "read"] += blocks * f.num_pixels
     counts.accesses["wgt", "read"] += blocks * config.wgt_block_bytes
-    sums = f.num_pixels * config.out_channels
+    sums = -(-f.num_pixels // config.pixels) * config.pixels * config.out_channels
     counts.accesses["psum", "read"] += (blocks - bool(f.first)) * sums
     counts.accesses["psum", "write"] += (blocks - bool(f.last)) * sums
     counts.accesses["psum_done", "write"] += bool(f.last) * sums
@@ -251,7 +253,8 @@ def _depthwise(config: Config, counts: LayerCounts, f, unit_beats) -> None:
     counts.accesses["dw_ifmap", "read"] += words
     taps = (f.num_r - f.lag) * f.num_s
     pixels = f.num_pixels + f.num_pixels2
-    counts.accesses["dw_psum", "write"] += pixels * config.out_channels
+    rows = 2 if f.num_pixels2 else 1
+    counts.accesses["dw_psum", "write"] += f.num_groups * config.pixels * rows * config.out_channels
     counts.arithmetic["dw_adds"] += taps * pixels * f.ci_last
     if not (f.max_mode or f.unit_wgt):
         counts.accesses["dw_wgt", "read"] += f.num_groups * taps * config.out_channels
@@ -260,7 +263,8 @@ def _depthwise(config: Config, counts: LayerCounts, f, unit_beats) -> None:
 
 def _drain(config: Config, counts: LayerCounts, f, unit_beats) -> None:
     words, sums = f.num_pixels * config.ofmap_blocks, f.num_pixels * config.out_channels
-    counts.accesses["dw_psum" if f.dw else "psum_done", "read"] += sums
+    lanes = -(-f.num_pixels // config.drain_pixels) * config.drain_pixels
+    counts.accesses["dw_psum" if f.dw else "psum_done", "read"] += lanes * config.out_channels
     counts.accesses["ofmap", "write"] += words
     counts.arithmetic["requantised"] += sums
     if f.add:
@@ -272,6 +276,7 @@ def _store(config: Config, counts: LayerCounts, f, unit_beats) -> None:
     beats = segment_beats(config, f, f.num_blocks, unit_beats)
     if f.dram_addr >= CHIP_BASE:
         counts.act_accesses["written"] += beats
+        counts.act_accesses["written_words"] += f.seg_words * f.seg_count * f.num_blocks
     else:
         counts.dram_write_bytes["ofmap"] += beats * config.bus_bytes
     counts.accesses["ofmap", "read"] += f.seg_words * f.seg_count * f.num_blocks

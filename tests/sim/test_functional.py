@@ -286,7 +286,8 @@ def test_conv(config, seed):
     taps = num_c * num_r * num_s
     assert counts.glb_accesses["ifmap"] == taps * num_pixels
     assert counts.spad_accesses["wgt"] == taps * config.out_channels * config.in_channels
-    assert counts.spad_accesses["psum"] == (2 * taps - 1) * num_pixels * config.out_channels
+    lanes = -(-num_pixels // config.pixels) * config.pixels
+    assert counts.spad_accesses["psum"] == (2 * taps - 1) * lanes * config.out_channels
 
 
 def test_conv_wraps_around():
@@ -345,7 +346,7 @@ def test_depthwise(config, mode, seed):
     assert counts.macs_gated == gated
     taps = num_r * num_s
     assert counts.glb_accesses["ifmap"] == taps * num_pixels * config.ofmap_blocks
-    assert counts.spad_accesses["psum"] == num_pixels * co
+    assert counts.spad_accesses["psum"] == fields["num_groups"] * config.pixels * co
     assert counts.spad_accesses["wgt"] == (mode == "wgt") * taps * fields["num_groups"] * co
 
 
@@ -468,10 +469,11 @@ def test_gated_macs_of_two_rows():
                     gated += np.count_nonzero(ifmap[11 * r + s + f, :19] == 5)
     assert counts.macs_gated == gated > 0
     co = config.out_channels
-    # Ten words for each pixel of the upper row; six weight words for each of two groups.
+    # Ten words for each pixel of the upper row; six weight words for each of two groups, whose
+    # lanes all write a psum of both rows.
     assert counts.glb_accesses["ifmap"] == 10 * 7 * config.ofmap_blocks
     assert counts.spad_accesses["wgt"] == 6 * 2 * co
-    assert counts.spad_accesses["psum"] == (7 + 4) * co
+    assert counts.spad_accesses["psum"] == 2 * config.pixels * 2 * co
 
 
 @pytest.mark.parametrize("lower", [False, True])

@@ -80,7 +80,7 @@ def evaluate(config: Config, networks: tuple[str, ...]) -> dict:
 def _energy(layer: dict, config: Config) -> float:
     dram = sum(layer["dram_read_bytes"].values()) + sum(layer["dram_write_bytes"].values())
     glb = sum(layer["glb_accesses"].values()) * config.word_bytes
-    glb += sum(layer["act_accesses"].values()) * config.chip_bytes
+    glb += sum(layer["act_accesses"][verb] for verb in ("read", "written")) * config.chip_bytes
     spad = layer["spad_accesses"]["wgt"] + 4 * layer["spad_accesses"]["psum"]
     return (
         ENERGY["mac"] * layer["macs"]
