@@ -1,5 +1,6 @@
 """Runs a compiled network: device steps on an engine, host steps in the golden model's code."""
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -28,12 +29,15 @@ class RunResult:
         Hardware counters by layer_id (RTL engine).
     unit_beats : dict
         Beats that each unit of coded activations took, by its address (functional engine).
+    toggles : dict
+        What registers and memories did, by layer_id (RTL engine, where it was asked to count).
     """
 
     values: dict[int, np.ndarray]
     unit_beats: dict[int, int] = field(default_factory=dict)
     counts: dict[int, LayerCounts] = field(default_factory=dict)
     counters: dict[int, dict[str, int]] = field(default_factory=dict)
+    toggles: dict[int, Counter] = field(default_factory=dict)
 
 
 class FunctionalEngine:
@@ -51,6 +55,7 @@ class FunctionalEngine:
         self.chip = self._model.chip
         self.counts = self._model.layers
         self.counters: dict[int, dict[str, int]] = {}
+        self.toggles: dict[int, Counter] = {}
         self.unit_beats = self._model.unit_beats
 
     def run(self, step: DeviceStep, on_layer) -> None:
@@ -73,7 +78,7 @@ def run_program(
         In the order of graph.inputs.
     engine : object or None
         Has `dram` and `chip` (uint8 arrays), `run(step, on_layer)`, `counts`, `counters`,
-        `unit_beats`, `close`;
+        `toggles`, `unit_beats`, `close`;
         None: the functional model. `on_layer` comes while the layer's output is still there.
     on_layer : callable or None
         Called with each layer_id that ends.
@@ -138,6 +143,7 @@ def run_program(
             values=values,
             counts=dict(engine.counts),
             counters=dict(engine.counters),
+            toggles=dict(engine.toggles),
             unit_beats=dict(engine.unit_beats),
         )
     finally:

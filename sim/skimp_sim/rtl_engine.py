@@ -1,6 +1,7 @@
 """Device steps on the RTL, for the executor."""
 
 import dataclasses
+from collections import Counter
 from itertools import chain
 
 from skimp.config import Config
@@ -36,15 +37,18 @@ class RtlEngine:
     waves : str or None
     on_poll : callable or None
         Called with clocks so far.
+    toggles : bool
+        Count what registers and memories do.
     """
 
-    def __init__(self, program: Program, *, waves=None, on_poll=None):
+    def __init__(self, program: Program, *, waves=None, on_poll=None, toggles: bool = False):
         self.program = program
         self.sim = RtlSim(
             program.config,
             dram_bytes=-(-program.dram_bytes // 4096) * 4096,
             waves=waves,
             ddr4=ddr4_of(program.config),
+            toggles=toggles,
         )
         self._device = Device(SimTransport(self.sim, on_event=self._event), program.config)
         self._on_poll = on_poll
@@ -55,10 +59,14 @@ class RtlEngine:
         self.counters: dict[int, dict[str, int]] = {}
         self.counts: dict[int, LayerCounts] = {}
         self.unit_beats: dict[int, int] = {}
+        self.toggles: dict[int, Counter] = {}
+        self._counts_toggles, self._toggles_so_far = toggles, Counter()
 
     def run(self, step: DeviceStep, on_layer) -> None:
         """Run a device step; `on_layer` is called while time stands still behind each layer."""
         self._layers = list(step.layers)
+        if self._counts_toggles:
+            self.toggles |= {number: Counter() for number in step.layers}
         self._on_layer = on_layer
         records = self.program.records_addr
         self.sim.watch(records, records + RECORD_BYTES * len(self.program.layers))
@@ -72,6 +80,7 @@ class RtlEngine:
                 name: (value - before.get(name, 0)) % _WRAP for name, value in counters.items()
             }
             before = counters
+        self._note_toggles(step.layers[-1])
         rest = self._device.counters()
         last = self.counters[step.layers[-1]]
         for name, value in rest.items():
@@ -91,7 +100,16 @@ class RtlEngine:
         self.counts = count_layers(program.config, commands, self.unit_beats)
 
     def _event(self) -> None:
-        self._on_layer(self._layers.pop(0))
+        number = self._layers.pop(0)
+        self._note_toggles(number)
+        self._on_layer(number)
+
+    def _note_toggles(self, number: int) -> None:
+        """Add what was counted since the last time to a layer."""
+        if self._counts_toggles:
+            so_far = self.sim.toggles
+            self.toggles[number] += so_far - self._toggles_so_far
+            self._toggles_so_far = so_far
 
     def close(self) -> None:
         self.sim.close()

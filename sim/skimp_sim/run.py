@@ -100,7 +100,8 @@ def run_model(
         if engine == "rtl":
             from skimp_sim.rtl_engine import RtlEngine
 
-            device = RtlEngine(program, waves=waves, on_poll=on_poll)
+            toggles = energy is not None
+            device = RtlEngine(program, waves=waves, on_poll=on_poll, toggles=toggles)
         else:
             device = FunctionalEngine(program)
         if resident:

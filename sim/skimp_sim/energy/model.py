@@ -20,8 +20,11 @@ by time, and layers run side by side. Levels:
 Left out: commands' way through the sequencer, parameters and tables on the chip, codecs of coded
 activations, layers on the host.
 
-Activity: energies in tables are for random data. `activity` scales them by layer and by UNITS;
-toggles counted in RTL are meant to come in there.
+Activity: energies in tables are for random data. Products, operand registers, sums in the chains
+of slices and links from the ifmap buffers cost in proportion to the bits that change in them,
+beside those that random data would change: predicted from the golden model's values
+(`skimp_sim.toggles`), or counted in RTL. An access to a memory costs the same whatever the data,
+because bit lines are charged for each; RTL counts accesses, too. Everything else counts as random.
 """
 
 from collections import Counter
@@ -36,6 +39,8 @@ from skimp_sim.energy.gated import gated_share
 from skimp_sim.energy.technology import Dram, Technology
 from skimp_sim.executor import RunResult
 from skimp_sim.perf.model import PerfResult, run_perf
+from skimp_sim.toggles.activity import activity as activity_of
+from skimp_sim.toggles.predict import predict_toggles
 from skimp_sim.traffic import own_counts
 
 __all__ = [
@@ -55,9 +60,16 @@ DATA = ("compute", "ifmap", "wgt", "psum", "ofmap", "other")
 """compute: products. other: commands, records, and what goes on with time."""
 
 UNITS = (
-    "multiply", "operands", "add", "sums", "requantise", *GLB, *SPAD, "act", "noc", "dram", "clock",
+    "multiply", "operands", "chain", "add", "requantise", *GLB, *SPAD, "act", "links", "noc", "dram",
+    "clock",
 )  # fmt: skip
-"""What activity factors are for: arithmetic, its registers, memories by name, links, clock."""
+"""What activity factors are for: products, their operand registers, sums in chains of slices with
+their registers, other sums, requantisation, memories by name, links from the ifmap buffers to the
+slices, other links, DRAM, clock."""
+
+_ENABLES = dict.fromkeys((*GLB, *SPAD, "act"), ("read", "write"))
+# These are read without an enable.
+_ENABLES |= {"psum": ("write",), "dw_psum": ("write",)}
 
 OPERAND_BITS, WEIGHT_BITS = 9, 8
 CHAIN_BITS = 19
@@ -157,9 +169,8 @@ def _arithmetic(config: Config, use: LayerUse, tech: Technology, found: Energy) 
     operands = works * OPERAND_BITS / shared * tech.register_pj
     found["mac", "ifmap"] += operands * use.of("operands")
     adds = counted["psum_adds"] * tech.add(PSUM_BITS) + counted["dw_adds"] * tech.add(DW_SUM_BITS)
-    adds += macs * tech.add(CHAIN_BITS)
-    sums = macs * CHAIN_BITS * tech.register_pj
-    found["mac", "psum"] += adds * use.of("add") + sums * use.of("sums")
+    chain = macs * (tech.add(CHAIN_BITS) + CHAIN_BITS * tech.register_pj)
+    found["mac", "psum"] += adds * use.of("add") + chain * use.of("chain")
     scaled = counted["requantised"] + counted["second"]
     scale = tech.multiply(PSUM_BITS, PSUM_BITS) + tech.add(PSUM_BITS)
     found["mac", "ofmap"] += scaled * scale * use.of("requantise")
@@ -178,11 +189,20 @@ def _memories(config: Config, use: LayerUse, tech: Technology, found: Energy) ->
         if (memory in ("psum_done", "dw_psum") and verb == "write") or memory == "psum":
             continue
         hops = lanes.get(memory, 1) if verb == "read" else 1
-        found["noc", data] += bits * hops * hop
-    for counted, verb, data in (("read", "read", "ifmap"), ("written", "write", "ofmap")):
-        bits = use.counts.act_accesses[counted] * config.chip_bits
+        to_slices = data == "ifmap" and verb == "read"
+        found["noc", data] += bits * hops * hop * (use.of("links") if to_slices else 1.0)
+    for verb, data in (("read", "ifmap"), ("write", "ofmap")):
+        bits = act_bits(config, use.counts)[verb]
         if bits:
             found["act", data] += bits * tech.access(verb, 8 * config.act_depth) * use.of("act")
+
+
+def act_bits(config: Config, counts: LayerCounts) -> dict[str, int]:
+    """Return the bits that are read from and written to the activation store."""
+    return {
+        "read": counts.act_accesses["read"] * config.chip_bits,
+        "write": counts.act_accesses["written_words"] * config.word_bits,
+    }
 
 
 def _dram(config: Config, use: LayerUse, dram: Dram, found: Energy) -> None:
@@ -212,11 +232,18 @@ class NetworkEnergy:
     model : EnergyModel
     uses : dict
         LayerUse by layer_id.
+    toggles : dict
+        What an executor counted by layer_id, as `RtlSim.toggles`; layers run side by side, so it is
+        what happened until a layer's end, since the end of the one before.
+    predicted : dict
+        Toggles of SLICE_UNITS by layer_id, from values.
     """
 
     config: Config
     model: EnergyModel
     uses: dict[int, LayerUse]
+    toggles: dict[int, Counter] = field(default_factory=dict)
+    predicted: dict[int, Counter] = field(default_factory=dict)
 
     @cached_property
     def layers(self) -> dict[int, Energy]:
@@ -279,11 +306,12 @@ def estimate(
     values : dict
         Activations by tensor number, of the golden model.
     result : RunResult or None
-        Of an executor: its clocks and gated MACs, as far as it counts them.
+        Of an executor: its clocks, gated MACs and toggles, as far as it counts them.
     perf : PerfResult or None
         None: the cycle model is run.
     activity : dict or None
-        Activity by layer_id and UNITS.
+        By layer_id and UNITS, 1 where there is none. None: from toggles, those that the executor
+        counted or predicted ones.
     """
     perf = run_perf(program) if perf is None else perf
     counters = result.counters if result is not None and result.counters else perf.counters
@@ -294,6 +322,11 @@ def estimate(
     }
     rows = perf.dram["activates"] / max(1, sum(sizes.values()))
     gated = _gated(graph, program, counts, values, result)
+    toggles = {} if result is None else result.toggles
+    predicted = {}
+    if activity is None:
+        predicted = predict_toggles(graph, program, values)
+        activity = _activity(program.config, counts, gated, predicted, toggles)
     uses = {
         number: LayerUse(
             layer=program.layers[number],
@@ -301,11 +334,34 @@ def estimate(
             gated=gated[number],
             activates=rows * sizes[number],
             cycles=counters.get(number, {}).get("cycles", 0),
-            activity=(activity or {}).get(number, {}),
+            activity=activity.get(number, {}),
         )
         for number in sorted(counts)
     }
-    return NetworkEnergy(config=program.config, model=model, uses=uses)
+    return NetworkEnergy(
+        config=program.config, model=model, uses=uses, toggles=toggles, predicted=predicted
+    )
+
+
+def _activity(config: Config, counts, gated, predicted, toggles) -> dict:
+    """Return activity by layer_id and UNITS."""
+    counted, total = Counter(), Counter()
+    if not toggles:
+        return activity_of(config, counts, gated, predicted)
+    for found in toggles.values():
+        counted.update(found)
+    for count in counts.values():
+        for (memory, verb), number in count.accesses.items():
+            total[memory, verb] += number * memories(config)[memory][0]
+        for verb, bits in act_bits(config, count).items():
+            total["act", verb] += bits
+    accessed = {}
+    for memory, verbs in _ENABLES.items():
+        expected = sum(total[memory, verb] for verb in verbs)
+        if expected:
+            accessed[memory] = sum(counted[memory, verb] for verb in verbs) / expected
+    changed = Counter({unit: n for (unit, kind), n in counted.items() if kind == "register"})
+    return activity_of(config, counts, gated, predicted, changed, accessed)
 
 
 def _gated(graph: Graph, program: Program, counts: dict, values: dict, result) -> dict[int, float]:

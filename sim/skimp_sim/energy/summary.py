@@ -1,11 +1,23 @@
 """The energy of a network as table, line and JSON."""
 
+from collections import Counter
+
 from rich.console import Console
 from rich.table import Table
 
 from skimp_sim.energy.model import DATA, LEVELS, Energy, NetworkEnergy
+from skimp_sim.toggles.predict import SLICE_UNITS
+from skimp_sim.toggles.units import TOGGLE_UNITS
 
-__all__ = ["by_data", "by_level", "energy_line", "layer_json", "network_json", "print_energy"]
+__all__ = [
+    "by_data",
+    "by_level",
+    "energy_line",
+    "layer_json",
+    "network_json",
+    "print_energy",
+    "toggles_of",
+]
 
 
 def by_level(energy: Energy) -> dict[str, float]:
@@ -25,7 +37,33 @@ def layer_json(network: NetworkEnergy, layer_id: int) -> dict:
     energy = network.layers.get(layer_id, Energy())
     levels = by_level(energy)
     levels["glb"] += levels.pop("act")
-    return {"energy_pj": levels, "energy": _nested(energy)}
+    found = {"energy_pj": levels, "energy": _nested(energy)}
+    if layer_id in network.toggles:
+        found["toggles"] = _registers(network.toggles[layer_id])
+    return found
+
+
+def _registers(toggles: Counter) -> dict[str, int]:
+    return {unit: toggles[unit, "register"] for unit in TOGGLE_UNITS}
+
+
+def toggles_of(network: NetworkEnergy) -> dict[str, dict[str, float | None]]:
+    """Return the bits that changed by TOGGLE_UNITS: "counted" in RTL (None: no RTL), "predicted"
+    from values (None: not predicted).
+    """
+    counted, predicted = Counter(), Counter()
+    for found in network.toggles.values():
+        counted.update(found)
+    for found in network.predicted.values():
+        predicted.update(found)
+    return {
+        unit: {
+            "counted": counted[unit, "register"] if network.toggles else None,
+            "predicted": float(predicted[unit]) if unit in SLICE_UNITS else None,
+        }
+        for unit in TOGGLE_UNITS
+        if network.toggles or unit in SLICE_UNITS
+    }
 
 
 def network_json(network: NetworkEnergy) -> dict:
@@ -37,6 +75,7 @@ def network_json(network: NetworkEnergy) -> dict:
         "by_data_pj": by_data(network.all),
         "images_per_joule": network.images_per_joule,
         "watts": network.watts,
+        "toggles": toggles_of(network),
         "total_pj_by_dram": {
             name: sum(energy.values()) for name, energy in network.sensitivity().items()
         },
@@ -62,8 +101,12 @@ def _table(first: str, columns: tuple[str, ...]) -> Table:
     return table
 
 
+def _thousands(number: float | None) -> str:
+    return "" if number is None else f"{1e-3 * number:,.0f}"
+
+
 def print_energy(console: Console, network: NetworkEnergy) -> None:
-    """Print layers by level, levels by type of data, and the total with every DRAM."""
+    """Print layers by level, levels by type of data, the total with every DRAM, and toggles."""
     total = network.total_pj or 1.0
     layers = _table("energy, uJ", (*LEVELS, "all", "share"))
     for number, energy in network.layers.items():
@@ -84,7 +127,13 @@ def print_energy(console: Console, network: NetworkEnergy) -> None:
         pj = sum(energy.values())
         share = by_level(energy)["dram"] / pj if pj else 0.0
         drams.add_row(name, f"{1e-9 * pj:,.3f}", f"{share:.1%}", f"{1e12 / pj if pj else 0:,.1f}")
-    for table in (layers, kinds, drams):
+    changes = _table("bits that change, thousands", ("counted", "predicted", "a clock"))
+    clocks = sum(use.cycles for use in network.uses.values()) or 1
+    for unit, found in toggles_of(network).items():
+        counted, predicted = found["counted"], found["predicted"]
+        seen = predicted if counted is None else counted
+        changes.add_row(unit, _thousands(counted), _thousands(predicted), f"{seen / clocks:,.0f}")
+    for table in (layers, kinds, drams, changes):
         console.print()
         console.print(table)
     console.print(f"\n{energy_line(network)}")

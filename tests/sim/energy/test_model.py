@@ -52,7 +52,7 @@ def test_a_convolution_by_hand(model):
     program = compile_graph(graph, TINY)
     values = run_graph(graph, [pixels(graph, 50)])
     perf = run_perf(program)
-    network = estimate(graph, program, model, values, perf=perf)
+    network = estimate(graph, program, model, values, perf=perf, activity={})
     found, (use,) = network.all, network.uses.values()
     passes = use.counts.commands["CONV"]
     macs, sums = 36 * 64, 36 * 8
@@ -104,7 +104,7 @@ def test_a_depthwise_layer_by_hand(model):
             ("dw_psum", "read"): 30, ("residual", "read"): 5,
         }),
         arithmetic=Counter(dw_macs=100, dw_adds=120, requantised=30, second=4),
-        act_accesses=Counter(read=6, written=7),
+        act_accesses=Counter(read=6, written=9, written_words=7),
     )  # fmt: skip
     use = LayerUse(layer=layer(), counts=counts, gated=40)
     found = layer_energy(SMALL, use, model)
@@ -118,7 +118,7 @@ def test_a_depthwise_layer_by_hand(model):
         ("spad", "wgt"): 20 * 8,
         ("spad", "psum"): 30 * 28 * (1 + 2),
         ("act", "ifmap"): 6 * SMALL.chip_bits,
-        ("act", "ofmap"): 7 * SMALL.chip_bits * 2,
+        ("act", "ofmap"): 7 * SMALL.word_bits * 2,
         ("noc", "ifmap"): 10 * 64 * 0.25,
         ("noc", "ofmap"): 5 * 64 * 0.25,
         ("noc", "wgt"): 20 * 8 * SMALL.pixels * SMALL.dw_rows * 0.25,
@@ -141,11 +141,12 @@ def test_activity(model):
     graph = conv_net(np.random.default_rng(0), height=6, width=6, c=8, k=8, r=3, s=3)
     program = compile_graph(graph, SMALL)
     values, perf = run_graph(graph, [pixels(graph, 9)]), run_perf(program)
-    plain = estimate(graph, program, model, values, perf=perf).all
+    plain = estimate(graph, program, model, values, perf=perf, activity={}).all
     where = {
         "multiply": ("mac", "compute"), "operands": ("mac", "ifmap"), "requantise": ("mac", "ofmap"),
         "wgt": ("spad", "wgt"), "noc": ("noc", "psum"), "clock": ("other", "other"),
-        "add": ("mac", "psum"), "sums": ("mac", "psum"), "psum": ("spad", "psum"),
+        "add": ("mac", "psum"), "chain": ("mac", "psum"), "psum": ("spad", "psum"),
+        "links": ("noc", "ifmap"),
         "psum_done": ("spad", "psum"), "ifmap": ("glb", "ifmap"), "ofmap": ("glb", "ofmap"),
         "act": ("act", "ofmap"), "dram": ("dram", "wgt"),
     }  # fmt: skip
