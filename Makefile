@@ -14,7 +14,7 @@ JOBS   ?= 2
 export PYTHONHASHSEED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help sim test test-long lint format verilog bench bench-depthwise bench-rlc bench-traffic bench-energy report-picture reproduce synth-array clean tools
+.PHONY: help sim test test-long lint format verilog bench bench-depthwise bench-rlc bench-traffic bench-energy bench-toggles report-picture reproduce synth-array clean tools
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -57,6 +57,9 @@ bench-energy: $(STAMP) ## where the energy goes, rooflines, kept in docs/results
 
 report-picture: $(STAMP) ## a report as a browser shows it, kept as docs/results/report.png
 	$(BIN)/python bench/report_picture.py
+
+bench-toggles: $(STAMP) ## bits that change in the RTL, gating on and off, kept in docs/results [CONFIG= MODEL=]
+	$(BIN)/python bench/toggles.py $(if $(filter command,$(firstword $(origin CONFIG))),--config $(CONFIG)) $(if $(filter command,$(firstword $(origin MODEL))),$(MODEL))
 
 reproduce: $(STAMP) ## published results computed again, kept in docs/results and docs/reproductions.md [NAME=]
 	$(BIN)/python bench/reproduce.py $(NAME)

@@ -27,8 +27,9 @@ node; an FPGA takes several times as much, and no board has been measured. `skim
 - mac: products, operand registers, sums, requantisation; a gated MAC has no product. spad: weights
   and psums. noc: hops between units and to lanes of pixels. glb: ifmap, ofmap, residual buffers.
   act: activation store. other: clock and static power; no leakage of memories.
-- Between the sizes in the tables, energy is a straight line in logarithms. Data count as random:
-  toggles are not counted yet.
+- Between the sizes in the tables, energy is a straight line in logarithms. Tables are for random
+  data; products, operand registers, sums in the array and links to it are scaled by the bits that
+  change in them, predicted from the golden model's values ([toggles](toggles.md): beside RTL).
 - DRAM, if not said otherwise: DDR4-2400, 12.7 pJ a bit read and 9.9 written (core and
   termination), 3.5 nJ a row opened, and 0.5 W of standby and refresh all the time.
 - Zeros are those of trained weights only where `skimp models` says so; seeded networks have about
