@@ -29,7 +29,9 @@ class LutPair(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         # Clock enables want the gate inverted, once and not behind every register.
-        on, on_d1, on_d2 = Signal(), Signal(), Signal()
+        on = Signal()
+        on_d1 = Signal()
+        on_d2 = Signal()
         gate_d3 = Signal(init=1)
         wgt_d1 = Signal(8, reset_less=True)
         wgt_d2 = Signal(5, reset_less=True)  # what the upper two digits look at
