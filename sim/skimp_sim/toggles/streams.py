@@ -1,20 +1,20 @@
 """Bits that change in the slices while a stream of operands runs through them, as plain numpy.
 
-Streams are arrays whose first axis is the clock. Registers are those of `skimp.pe.chain`,
-`skimp.prim.dsp48e2` and `skimp.prim.lut_pair`.
+Streams are arrays whose first axis is the clock. Registers are those of `skimp.pe.array`,
+`skimp.pe.chain`, `skimp.prim.dsp48e2` and `skimp.prim.lut_pair`; tests count them in RTL.
 """
 
 from collections import Counter
 
 import numpy as np
 
-from skimp.config import CHAIN, Config
-from skimp.prim.dsp48e2 import PACK_SHIFT, PAIR_SHIFT, PackedSlice
+from skimp.config import CHAIN, DW_SUM_BITS, Config
+from skimp.prim.dsp48e2 import PACK_SHIFT, PAIR_SHIFT, PackedPair, PackedSlice
 
 __all__ = ["array_toggles", "changes", "depthwise_toggles"]
 
 ACT_BITS, WGT_BITS, FIELD_BITS = 9, 8, PACK_SHIFT
-_PRODUCT_BITS, _AD_BITS, _P_BITS = 36, 27, 48
+_PRODUCT_BITS, _PLAIN_BITS, _AD_BITS, _P_BITS = 36, 17, 27, 48
 
 
 def changes(values: np.ndarray, bits: int) -> int:
@@ -48,37 +48,44 @@ def array_toggles(config: Config, acts: np.ndarray, wgts: np.ndarray) -> Counter
     Counter
         Scaled from the pairs that were given to all of them.
     """
-    pairs = config.out_channels // 2
+    scale = config.out_channels // 2 / wgts.shape[2]
     found = Counter()
     taken = (acts != 0) if config.gating else np.ones(acts.shape, bool)
     operand = _held(acts, taken)
-    found["operands_ifmap"] = pairs * changes(operand, ACT_BITS)
-    # Slice k sees its activation k clocks late; one more register lies in the feed.
-    depth = 1 + np.arange(acts.shape[2]) % CHAIN
-    found["links"] = sum(int(d) * changes(acts[:, :, k], ACT_BITS) for k, d in enumerate(depth))
-    scale = pairs / wgts.shape[2]
-    packed = (wgts[..., 1].astype(np.int64) << PACK_SHIFT) + wgts[..., 0]
-    loads = 2 * changes(wgts, WGT_BITS) // 2 + changes(packed, _AD_BITS)
+    found["operands_ifmap"] = config.out_channels // 2 * changes(operand, ACT_BITS)
+    # Slice k sees its activation k clocks late, and whether it is 0; one more register of the
+    # activation lies in the feed.
+    for k in range(acts.shape[2]):
+        late = k % CHAIN
+        found["links"] += (1 + late) * changes(acts[:, :, k], ACT_BITS)
+        found["links"] += late * changes(taken[:, :, k], 1)
+    wgts = wgts.astype(np.int64)
+    multiplied = wgts
+    loads = 2 * changes(wgts, WGT_BITS)  # next and working ones
+    product_bits, sum_bits, offset = _PLAIN_BITS, FIELD_BITS, 0
+    if config.packed:
+        multiplied = (wgts[..., 1:] << PACK_SHIFT) + wgts[..., :1]
+        loads = changes(wgts, WGT_BITS) + changes(multiplied, _AD_BITS)
+        product_bits, sum_bits, offset = _PRODUCT_BITS, _P_BITS, PackedSlice.offset
     found["operands_wgt"] = scale * config.pixels * loads
-    # [clock, pixel, in_channels, pair]
-    products = packed[:, None] * operand[..., None]
-    products = _held(products, np.broadcast_to(taken[..., None], products.shape))
-    found["products"] = scale * changes(products, _PRODUCT_BITS)
-    added = np.where(taken[..., None], products, 0)
-    chained = added.reshape(*added.shape[:2], -1, CHAIN, added.shape[3])
-    sums = np.cumsum(chained, axis=3) + PackedSlice.offset
-    dots = sums[:, :, :, -1]
-    lower = dots & ((1 << FIELD_BITS) - 1)
-    upper = (dots >> FIELD_BITS) & ((1 << FIELD_BITS) - 1)
-    total = changes(sums, _P_BITS) + changes(lower, FIELD_BITS) + changes(upper, FIELD_BITS)
-    if chained.shape[2] > 1:
-        half = 1 << (FIELD_BITS - 1)
-        low = (lower ^ half) - half * 0
-        low = np.where(low >= half, low - 2 * half, low)
-        high = np.where(upper >= half, upper - 2 * half, upper)
-        total += changes(low.sum(axis=2), FIELD_BITS + 1)
-        total += changes(high.sum(axis=2), FIELD_BITS + 1)
-    found["sums"] = scale * total
+    # [clock, pixel, in_channels, pair, what a multiplier takes]
+    products = multiplied[:, None] * operand[..., None, None]
+    works = np.broadcast_to(taken[..., None, None], products.shape)
+    products = _held(products, works)
+    found["products"] = scale * changes(products, product_bits)
+    added = np.where(works, products, 0)
+    chained = added.reshape(*added.shape[:2], -1, CHAIN, *added.shape[3:])
+    sums = changes(np.cumsum(chained, axis=3) + offset, sum_bits)
+    # The lower field's top bit is inverted, which changes as often.
+    dots = np.einsum(
+        "tigk,tgkpf->tigpf",
+        acts.astype(np.int64).reshape(*acts.shape[:2], -1, CHAIN),
+        wgts.reshape(len(wgts), -1, CHAIN, *wgts.shape[2:]),
+    )
+    sums += changes(dots, FIELD_BITS)
+    if dots.shape[2] > 1:
+        sums += changes(dots.sum(axis=2), FIELD_BITS + 1)
+    found["sums"] = scale * sums
     return found
 
 
@@ -112,24 +119,32 @@ def depthwise_toggles(
     if config.gating:
         taken = (wgt != 0) & (pair != 0).any(axis=2)
     both = np.broadcast_to(taken[:, :, None], pair.shape)
-    operand, weight = _held(pair, both), _held(wgt, taken)
-    product = np.where(both, operand * weight[:, :, None], 0).astype(np.int64)
+    operand, weight = _held(pair, both).astype(np.int64), _held(wgt, taken)
+    held = operand * weight[:, :, None]
+    product = np.where(both, held, 0)
     found["links"] = changes(acts, ACT_BITS)
     ifmap, weights = changes(operand, ACT_BITS), changes(weight, WGT_BITS)
-    if config.dw_slices and config.packed:
-        packed = (operand[:, :, 1].astype(np.int64) << PAIR_SHIFT) + operand[:, :, 0]
+    if not config.dw_slices:  # two digits of the weight after the other
+        low_half = (weight & 15 ^ 8) - 8
+        found["operands_ifmap"] = 2 * ifmap
+        found["operands_wgt"] = weights + changes(weight >> 3, 5)
+        found["products"] = (
+            changes(operand * low_half[:, :, None], 13) + changes(held, 4)
+            + changes(held >> 4, 12) + changes(product, 16)
+        )  # fmt: skip
+    elif config.packed:
+        packed = (operand[:, :, 1] << PAIR_SHIFT) + operand[:, :, 0]
         found["operands_ifmap"] = ifmap + changes(packed, _AD_BITS)
         found["operands_wgt"] = 2 * weights
-        held = _held(packed * weight, taken)
-        offset = 1 << (PAIR_SHIFT - 1)
-        found["products"] = changes(held, _PRODUCT_BITS)
-        found["products"] += changes(np.where(taken, held, 0) + offset, _P_BITS)
+        both_held = packed * weight
+        found["products"] = changes(both_held, _PRODUCT_BITS)
+        found["products"] += changes(np.where(taken, both_held, 0) + PackedPair.offset, _P_BITS)
     else:
-        found["operands_ifmap"] = 2 * ifmap
-        found["operands_wgt"] = 2 * weights
-        found["products"] = 2 * changes(product, 17)
+        found["operands_ifmap"] = ifmap
+        found["operands_wgt"] = weights
+        found["products"] = changes(held, _PLAIN_BITS) + 2 * changes(product, _PLAIN_BITS)
     summed = _running(product, first)
-    found["sums"] = changes(summed, 28)
+    found["sums"] = changes(summed, DW_SUM_BITS)
     return found
 
 
