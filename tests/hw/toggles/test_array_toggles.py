@@ -133,7 +133,7 @@ async def bench_shares(dut):
     # Without gating a register changes unless both values are 0, with it unless the latter is.
     for (kind, share), part in saved.items():
         if share == 1:
-            assert found[share, f"{kind}_on"]["products"] == 0
+            assert found[share, f"{kind}_on"]["products"] == 0, f"seed {seed}, {kind}"
         else:
             assert abs(part - share / (1 + share)) < 0.04, f"seed {seed}, {kind}, {share}: {part}"
 
