@@ -4,6 +4,7 @@ from pathlib import Path
 
 import matplotlib
 from matplotlib.figure import Figure
+from published import published
 
 __all__ = ["write_results"]
 
@@ -52,7 +53,8 @@ def write_results(
         "Codes for zeros in DRAM, on real networks and beside Eyeriss's: [codes](results/rlc.md).",
         "DRAM bytes beside the least that they could be, and the DRAM's open rows:",
         "[traffic](results/traffic.md). Where the energy goes, and rooflines:",
-        "[energy](results/energy.md).",
+        "[energy](results/energy.md). What toggles, what gating of zeros saves, and the model's energy",
+        "beside the RTL's: [toggles](results/toggles.md).",
         "",
         "| network | config | peak | MACs | clocks | model | utilisation | limit | runs/s | MB | gated |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
@@ -71,6 +73,7 @@ def write_results(
         )
     lines += _coded(codes, runs, models)
     lines += _modelled(models, "zcu104")
+    lines += published()
     for chart in charts:
         if chart in runs:
             name = f"{chart.replace(' ', '-')}.svg"
