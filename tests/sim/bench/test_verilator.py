@@ -112,5 +112,5 @@ def test_runtime_that_failed_is_compiled_again(monkeypatch, tmp_path):
 
 
 def test_unknown_waves():
-    with pytest.raises(ValueError, match="trace must be None, 'fst' or 'vcd', not True"):
+    with pytest.raises(ValueError, match="trace must be None, 'fst', 'vcd' or 'saif', not True"):
         build_shared(DESIGN, top="top", cpp=CPP, name="flip", trace=True)
