@@ -38,7 +38,11 @@ UNITS = {
 }
 
 
-@pytest.fixture(scope="module", params=NETWORKS)
+# A worker for each network: its programs are compiled once.
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(n, marks=pytest.mark.xdist_group(f"programs of {n}")) for n in NETWORKS],
+)
 def graph(request, models):
     return read_tflite(models / f"{request.param}.tflite")
 

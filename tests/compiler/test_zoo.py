@@ -22,6 +22,8 @@ from skimp_compiler.zoo.quantise import (
 )
 from skimp_compiler.zoo.torch_pickle import load_state_dict
 
+pytestmark = pytest.mark.xdist_group("zoo")  # the network is built once
+
 NAME = "efficientnet_lite0"
 MODELS = zoo.models_dir()
 
