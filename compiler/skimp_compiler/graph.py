@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-__all__ = ["Graph", "ModelError", "Op", "Quant", "Tensor"]
+__all__ = ["WEIGHTED", "Graph", "ModelError", "Op", "Quant", "Tensor"]
+
+WEIGHTED = frozenset(("conv", "depthwise", "fully_connected"))
+"""Kinds of operators whose second input is their weights."""
 
 
 class ModelError(ValueError):
@@ -120,6 +123,10 @@ class Graph:
     def op_name(self, op: Op) -> str:
         """Name for tables and messages: number, kind and the output tensor's number."""
         return f"{op.index}:{op.kind}"
+
+    def weighted_op(self, indices: tuple[int, ...]) -> Op | None:
+        """Return the first of some operators that has weights; None: none has."""
+        return next((self.ops[i] for i in indices if self.ops[i].kind in WEIGHTED), None)
 
     def consumers(self, tensor_index: int) -> list[Op]:
         return [op for op in self.ops if tensor_index in op.inputs]

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from skimp_compiler.graph import Graph, ModelError, Op, Tensor
+from skimp_compiler.graph import WEIGHTED, Graph, ModelError, Op, Tensor
 from skimp_sim.golden.params import mean_axes
 
 __all__ = ["KINDS", "check_supported"]
@@ -45,7 +45,6 @@ _MOVING = frozenset("pad reshape concat transpose resize_nearest".split())
 _CONVERTING = frozenset("quantize dequantize".split())
 _ACTIVATIONS = frozenset("none relu relu6 relu_n1_to_1".split())
 _TWO_OPERANDS = frozenset("add sub mul".split())
-_WEIGHTED = frozenset("conv depthwise fully_connected".split())
 _WITH_CONSTANT = frozenset("mean pad transpose resize_nearest".split())
 """Operators whose second input says how and has to be a constant."""
 
@@ -94,7 +93,7 @@ def _check(graph: Graph, op: Op, known: set[int]) -> None:
     least, most = _ARITY[op.kind]
     _require(least <= len(op.inputs) <= most, f"{len(op.inputs)} inputs; it takes {least}")
     _require(len(op.outputs) == 1, f"{len(op.outputs)} outputs; it has one")
-    no_bias = op.kind in _WEIGHTED and op.inputs[2:] == (-1,)
+    no_bias = op.kind in WEIGHTED and op.inputs[2:] == (-1,)
     for index in (op.inputs[:2] if no_bias else op.inputs) + op.outputs:
         _require(0 <= index < len(graph.tensors), f"tensor {index} is missing: damaged?")
     inputs = [graph.tensors[i] for i in op.inputs if i >= 0]
@@ -112,7 +111,7 @@ def _check(graph: Graph, op: Op, known: set[int]) -> None:
             constant.is_const and constant.dtype in (np.int32, np.int64),
             f"tensor {constant.index} must be constant integers; export with fixed shapes",
         )
-    if op.kind in _WEIGHTED:
+    if op.kind in WEIGHTED:
         _check_weights(op, inputs)
     shape = _SHAPES[op.kind](graph, op, inputs)
     _require(

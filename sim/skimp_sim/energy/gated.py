@@ -9,8 +9,6 @@ from skimp_sim.golden.params import pads, pool_window
 
 __all__ = ["fill_gated", "gated_macs", "gated_share"]
 
-_WEIGHTED = ("conv", "depthwise", "fully_connected")
-
 
 def gated_macs(graph: Graph, layer: Layer, values: dict) -> int:
     """Return the MACs of a layer whose ifmap value equals the zero point, padding included.
@@ -22,10 +20,9 @@ def gated_macs(graph: Graph, layer: Layer, values: dict) -> int:
     values : dict
         Activations by tensor number.
     """
-    ops = [graph.ops[i] for i in layer.op_indices if graph.ops[i].kind in _WEIGHTED]
-    if not ops:
+    op = graph.weighted_op(layer.op_indices)
+    if op is None:
         return 0
-    op = ops[0]
     zero = values[op.inputs[0]] == graph.tensors[op.inputs[0]].zero_point
     weights = graph.tensors[op.inputs[1]]
     if op.kind == "fully_connected":

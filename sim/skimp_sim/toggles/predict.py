@@ -5,13 +5,14 @@ are built from the values, tap by tap as the hardware walks, and counted (`strea
 """
 
 from collections import Counter, defaultdict
+from functools import cache
 
 import numpy as np
 
 from skimp.config import Config
 from skimp.isa import Opcode
 from skimp_compiler.graph import Graph, Op
-from skimp_compiler.program import Layer, Program
+from skimp_compiler.program import Program
 from skimp_sim.golden.params import pads, pool_window
 from skimp_sim.toggles.streams import array_toggles, depthwise_toggles
 from skimp_sim.traffic import transfers
@@ -23,7 +24,6 @@ SLICE_UNITS = (*_UNITS, *(f"dw_{unit}" for unit in _UNITS))
 """Of TOGGLE_UNITS, those that are predicted."""
 
 _TILES, _PASSES, _PAIRS, _GROUPS, _CHANNELS = 8, 16, 4, 16, 8
-_WEIGHTED = ("conv", "depthwise", "fully_connected")
 
 
 def predict_toggles(graph: Graph, program: Program, values: dict) -> dict[int, Counter]:
@@ -52,6 +52,7 @@ def predict_toggles(graph: Graph, program: Program, values: dict) -> dict[int, C
     return found
 
 
+@cache
 def random_toggles(config: Config, *, clocks: int = 4096) -> dict[str, float]:
     """Return the toggles a MAC where operands are random and change with every product.
 
@@ -68,11 +69,6 @@ def random_toggles(config: Config, *, clocks: int = 4096) -> dict[str, float]:
     toggles = depthwise_toggles(config, acts, wgts, np.arange(clocks) % 9 == 0)
     macs = (clocks - 1) * config.pixels * config.out_channels
     return found | {f"dw_{unit}": toggles[unit] / macs for unit in _UNITS}
-
-
-def _weighted(graph: Graph, layer: Layer) -> Op | None:
-    ops = [graph.ops[i] for i in layer.op_indices if graph.ops[i].kind in _WEIGHTED]
-    return ops[0] if ops else None
 
 
 class _Map:
@@ -127,7 +123,7 @@ class _Map:
 
 def _array(graph, program, layer, commands, values, rng) -> Counter:
     """Toggles of all CONV commands of a layer, from a sample of their passes."""
-    config, op = program.config, _weighted(graph, layer)
+    config, op = program.config, graph.weighted_op(layer.op_indices)
     source = _Map(graph, program, op, values)
     words, depth = config.in_channels, source.x.shape[2]
     taps = [
@@ -186,7 +182,7 @@ def _pass_clocks(config: Config, c) -> int:
 
 def _depthwise(graph, program, layer, commands, values, rng) -> Counter:
     """Toggles of all DEPTHWISE commands of a layer, from a sample of their pixel groups."""
-    config, op = program.config, _weighted(graph, layer)
+    config, op = program.config, graph.weighted_op(layer.op_indices)
     if op is None or op.kind != "depthwise":
         return Counter()
     source = _Map(graph, program, op, values)

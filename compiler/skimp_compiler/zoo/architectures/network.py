@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 __all__ = ["LayerSpec", "Network"]
 
-WEIGHTED = frozenset(("conv", "depthwise", "fully_connected"))
-
 
 @dataclass(frozen=True, kw_only=True)
 class LayerSpec:
