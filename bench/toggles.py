@@ -7,7 +7,6 @@ configuration.
 """
 
 import time
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from toggles_results import write_toggles
 from skimp.config import Config
 from skimp.configs import load_config
 from skimp_compiler.compiler import compile_graph
-from skimp_compiler.graph import Graph, Op
+from skimp_compiler.graph import WEIGHTED, Graph, Op
 from skimp_sim.energy import estimate
 from skimp_sim.energy.command import DEFAULT_DRAM, DEFAULT_TECHNOLOGY, energy_model
 from skimp_sim.energy.gated import gated_macs
@@ -29,10 +28,9 @@ from skimp_sim.inputs import load_input
 from skimp_sim.real_networks import input_of, real_networks
 from skimp_sim.rtl_engine import RtlEngine
 from skimp_sim.run import load_model
+from skimp_sim.toggles.totals import changed_bits, over_layers
 
 CONFIGS = ("small",)
-
-WEIGHTED = ("conv", "depthwise", "fully_connected")
 
 NETWORKS = (
     "kws_ref_model", "resnet8_cifar10_int8", "vww_96_int8", "mcunet_vww",
@@ -60,7 +58,7 @@ def measure(path: Path, config: Config) -> dict:
     return {
         "layers": layers,
         "toggles": toggles_of(rtl),
-        "ungated": _registers(off),
+        "ungated": changed_bits(over_layers(off.toggles)),
         "cycles": sum(use.cycles for use in rtl.uses.values()),
         "seconds": {"plain": plain, "energy": seconds},
         "energy_pj": {"rtl": by_level(rtl.all), "model": by_level(predicted.all)},
@@ -82,17 +80,13 @@ def _alone(graph: Graph, op: Op, values: dict, config: Config) -> dict:
             return {"unit": "host"}
         run, _ = _run(alone, program, [values[source]], toggles=True)
         assert np.array_equal(run.values[result], values[result]), graph.op_name(op)
-        found |= {"unit": layer.unit, "macs": layer.macs, key: _registers(run)}
+        found |= {
+            "unit": layer.unit,
+            "macs": layer.macs,
+            key: changed_bits(over_layers(run.toggles)),
+        }
         found["zeros"] = gated_macs(alone, layer, values) / layer.macs
     return found
-
-
-def _registers(result: RunResult) -> dict[str, int]:
-    """Bits that changed in registers, by unit."""
-    total = Counter()
-    for counted in result.toggles.values():
-        total.update(counted)
-    return {unit: n for (unit, kind), n in total.items() if kind == "register"}
 
 
 def _run(graph, program, inputs, *, toggles: bool) -> tuple[RunResult, float]:

@@ -14,7 +14,7 @@ from skimp_compiler.compiler import compile_graph
 from skimp_compiler.graph import ModelError
 from skimp_compiler.program import DeviceStep
 from skimp_sim.counting import commands_of
-from skimp_sim.energy import EnergyModel, load_technology
+from skimp_sim.energy.command import energy_model
 from skimp_sim.executor import FunctionalEngine, run_program
 from skimp_sim.golden.network import run_graph
 from skimp_sim.perf.command import perf_report
@@ -101,8 +101,7 @@ def moved_weights(result):
 
 def test_energy_is_of_the_second_image():
     """Rows that the first image opens are not among its own; `run` and `perf` say the same."""
-    prices = load_technology("45nm")
-    costs = EnergyModel(technology=prices, dram=prices.dram("ddr4"))
+    costs = energy_model(True, "45nm", "ddr4")
     for seed, graph, program in fitting(WIDE, 4):
         inputs = random_inputs(np.random.default_rng(seed), graph)
         options = dict(resident=True, energy=costs)

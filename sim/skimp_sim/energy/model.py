@@ -41,6 +41,7 @@ from skimp_sim.executor import RunResult
 from skimp_sim.perf.model import PerfResult, run_perf
 from skimp_sim.toggles.activity import activity as activity_of
 from skimp_sim.toggles.predict import predict_toggles
+from skimp_sim.toggles.totals import changed_bits, over_layers
 from skimp_sim.traffic import own_counts
 
 __all__ = [
@@ -345,23 +346,20 @@ def estimate(
 
 def _activity(config: Config, counts, gated, predicted, toggles) -> dict:
     """Return activity by layer_id and UNITS."""
-    counted, total = Counter(), Counter()
     if not toggles:
         return activity_of(config, counts, gated, predicted)
-    for found in toggles.values():
-        counted.update(found)
+    counted, asked = over_layers(toggles), Counter()
     for count in counts.values():
         for (memory, verb), number in count.accesses.items():
-            total[memory, verb] += number * memories(config)[memory][0]
+            asked[memory, verb] += number * memories(config)[memory][0]
         for verb, bits in act_bits(config, count).items():
-            total["act", verb] += bits
+            asked["act", verb] += bits
     accessed = {}
     for memory, verbs in _ENABLES.items():
-        expected = sum(total[memory, verb] for verb in verbs)
+        expected = sum(asked[memory, verb] for verb in verbs)
         if expected:
             accessed[memory] = sum(counted[memory, verb] for verb in verbs) / expected
-    changed = Counter({unit: n for (unit, kind), n in counted.items() if kind == "register"})
-    return activity_of(config, counts, gated, predicted, changed, accessed)
+    return activity_of(config, counts, gated, predicted, changed_bits(counted), accessed)
 
 
 def _gated(graph: Graph, program: Program, counts: dict, values: dict, result) -> dict[int, float]:

@@ -1,12 +1,11 @@
 """The energy of a network as table, line and JSON."""
 
-from collections import Counter
-
 from rich.console import Console
 from rich.table import Table
 
 from skimp_sim.energy.model import DATA, LEVELS, Energy, NetworkEnergy
 from skimp_sim.toggles.predict import SLICE_UNITS
+from skimp_sim.toggles.totals import changed_bits, over_layers
 from skimp_sim.toggles.units import TOGGLE_UNITS
 
 __all__ = [
@@ -39,26 +38,18 @@ def layer_json(network: NetworkEnergy, layer_id: int) -> dict:
     levels["glb"] += levels.pop("act")
     found = {"energy_pj": levels, "energy": _nested(energy)}
     if layer_id in network.toggles:
-        found["toggles"] = _registers(network.toggles[layer_id])
+        found["toggles"] = changed_bits(network.toggles[layer_id])
     return found
-
-
-def _registers(toggles: Counter) -> dict[str, int]:
-    return {unit: toggles[unit, "register"] for unit in TOGGLE_UNITS}
 
 
 def toggles_of(network: NetworkEnergy) -> dict[str, dict[str, float | None]]:
     """Return the bits that changed by TOGGLE_UNITS: "counted" in RTL (None: no RTL), "predicted"
     from values (None: not predicted).
     """
-    counted, predicted = Counter(), Counter()
-    for found in network.toggles.values():
-        counted.update(found)
-    for found in network.predicted.values():
-        predicted.update(found)
+    counted, predicted = changed_bits(over_layers(network.toggles)), over_layers(network.predicted)
     return {
         unit: {
-            "counted": counted[unit, "register"] if network.toggles else None,
+            "counted": counted[unit] if network.toggles else None,
             "predicted": float(predicted[unit]) if unit in SLICE_UNITS else None,
         }
         for unit in TOGGLE_UNITS

@@ -5,6 +5,7 @@ from collections import Counter
 from skimp.config import Config
 from skimp_sim.counting import LayerCounts
 from skimp_sim.toggles.predict import SLICE_UNITS, random_toggles
+from skimp_sim.toggles.totals import over_layers
 
 __all__ = ["FACTORS", "activity"]
 
@@ -19,7 +20,7 @@ def activity(
     counts: dict[int, LayerCounts],
     gated: dict[int, float],
     predicted: dict[int, Counter],
-    measured: Counter | None = None,
+    measured: dict[str, int] | None = None,
     accessed: dict[str, float] | None = None,
 ) -> dict[int, dict[str, float]]:
     """Return the activity of each layer by units of the energy model.
@@ -33,20 +34,17 @@ def activity(
         MACs gated by layer_id.
     predicted : dict
         Toggles of SLICE_UNITS by layer_id.
-    measured : Counter or None
+    measured : dict or None
         Toggles of the whole run by TOGGLE_UNITS. Layers run side by side, so what was counted is
         shared out as predicted.
     accessed : dict or None
         Accesses that a run made by memory, beside those that were counted from the commands.
     """
-    measured = measured or {}
-    total = Counter()
-    for toggles in predicted.values():
-        total.update(toggles)
+    measured, every = measured or {}, over_layers(predicted)
     right = {
-        unit: measured[unit] / total[unit]
+        unit: measured[unit] / every[unit]
         for unit in SLICE_UNITS
-        if unit in measured and total[unit]
+        if unit in measured and every[unit]
     }
     random = random_toggles(config)
     found = {}

@@ -13,6 +13,7 @@ from skimp_compiler.graph import ModelError
 from skimp_compiler.program import Layer
 from skimp_sim.counting import LayerCounts
 from skimp_sim.energy import EnergyModel, estimate, load_technology
+from skimp_sim.energy.command import energy_model
 from skimp_sim.energy.gated import gated_macs
 from skimp_sim.energy.model import DATA, LEVELS, UNITS, LayerUse, NetworkEnergy, layer_energy
 from skimp_sim.energy.summary import by_data, by_level
@@ -211,8 +212,7 @@ def test_perf_and_run_agree(name, config, models):
     path = models / f"{name}.tflite"
     graph, _ = load_model(str(path))
     inputs = load_input(graph, input_of(path))
-    tables = load_technology("45nm")
-    costs = EnergyModel(technology=tables, dram=tables.dram("ddr4"))
+    costs = energy_model(True, "45nm", "ddr4")
     values = run_graph(graph, inputs)
     perf = perf_report(graph, config, activations=values, energy=costs)
     run = run_model(

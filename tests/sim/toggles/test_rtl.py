@@ -1,13 +1,12 @@
 """Toggles and accesses of whole networks: RTL beside the prediction from values, and SAIF."""
 
-from collections import Counter
-
 import pytest
+from saif import read_saif, toggles_by_unit
 
 from skimp.configs import PRESETS
 from skimp_compiler.compiler import compile_graph
 from skimp_sim.bench.rtl import top_verilog
-from skimp_sim.energy import EnergyModel, load_technology
+from skimp_sim.energy.command import energy_model
 from skimp_sim.energy.summary import by_level
 from skimp_sim.executor import run_program
 from skimp_sim.golden.network import run_graph
@@ -18,7 +17,7 @@ from skimp_sim.rtl_engine import RtlEngine
 from skimp_sim.run import load_model, run_model
 from skimp_sim.toggles.predict import SLICE_UNITS, predict_toggles
 from skimp_sim.toggles.probes import place_probes
-from skimp_sim.toggles.saif import read_saif, toggles_by_unit
+from skimp_sim.toggles.totals import over_layers
 
 pytestmark = [pytest.mark.verilog, pytest.mark.xdist_group("toggles")]
 
@@ -32,8 +31,7 @@ def test_model_agrees_with_rtl(name, models):
     path = models / f"{name}.tflite"
     graph, _ = load_model(str(path))
     inputs = load_input(graph, input_of(path))
-    tables = load_technology("45nm")
-    costs = EnergyModel(technology=tables, dram=tables.dram("ddr4"))
+    costs = energy_model(True, "45nm", "ddr4")
     values = run_graph(graph, inputs)
     perf = perf_report(graph, TINY, activations=values, energy=costs)
     rtl = run_model(graph, path, inputs, TINY, engine="rtl", checked=False, energy=costs)
@@ -48,12 +46,8 @@ def test_model_agrees_with_rtl(name, models):
         ]
         assert all(0 <= factor < 20 for factors in both for factor in factors), unit
         assert both[0] != both[1] and len(both[0]) == len(both[1]) > 5, unit
-    counted = Counter()
-    for toggles in rtl.energy.toggles.values():
-        counted.update(toggles)
-    predicted = Counter()
-    for toggles in predict_toggles(graph, compile_graph(graph, TINY), values).values():
-        predicted.update(toggles)
+    counted = over_layers(rtl.energy.toggles)
+    predicted = over_layers(predict_toggles(graph, compile_graph(graph, TINY), values))
     for unit in SLICE_UNITS:
         if "wgt" not in unit and predicted[unit]:
             assert predicted[unit] == pytest.approx(counted[unit, "register"], rel=0.15), unit
