@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import matplotlib
+from markdown_table import head
 from matplotlib.figure import Figure
 
 __all__ = ["write_depthwise"]
@@ -68,12 +69,8 @@ def _moved(way: dict) -> dict[str, int]:
     return {kind: read.get(kind, 0) + written.get(kind, 0) for kind in {**read, **written}}
 
 
-def _head(*names: str) -> list[str]:
-    return [f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
-
-
 def _clocks(runs: dict) -> list[str]:
-    rows = _head(
+    rows = head(
         "network", "depthwise", "clocks", "to fused", "utilisation", "images/s", "array",
         "depthwise unit", "both", "neither", "DRAM MB", "once MB", "DRAM / once",
     )  # fmt: skip
@@ -95,7 +92,7 @@ def _clocks(runs: dict) -> list[str]:
 def _bytes(runs: dict) -> list[str]:
     """What has to be moved and what comes with it (zeros in words, re-reads); all the rest."""
     kinds = [name for kind in _ONCE for name in (f"{kind} once", "packed, again")]
-    rows = _head("network", "depthwise", *kinds, *_REST)
+    rows = head("network", "depthwise", *kinds, *_REST)
     for name, run in runs.items():
         for key, _, _ in _WAYS:
             way = run["ways"][key]

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import matplotlib
+from markdown_table import head, line
 from matplotlib.figure import Figure
 
 from skimp_sim.energy.model import DATA, LEVELS
@@ -78,14 +79,6 @@ def write_energy(runs: dict, folder: Path) -> None:
     (folder / "energy.md").write_text("\n".join(lines) + "\n")
 
 
-def _table(*header: str) -> list[str]:
-    return ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
-
-
-def _line(*cells: str) -> str:
-    return "| " + " | ".join(cells) + " |"
-
-
 def by_level(run: dict) -> dict[str, int]:
     return {level: sum(run["energy_pj"][level].values()) for level in LEVELS}
 
@@ -100,12 +93,12 @@ def _shares(parts: dict) -> list[str]:
 
 
 def _levels(runs: dict) -> list[str]:
-    rows = _table("network", "mJ", "images/J", "images/s", "W", "pJ/MAC", "gated", *LEVELS)
+    rows = head("network", "mJ", "images/J", "images/s", "W", "pJ/MAC", "gated", *LEVELS)
     for run in runs.values():
         levels = by_level(run)
         total = sum(levels.values())
         rows.append(
-            _line(
+            line(
                 run["network"],
                 f"{total * 1e-9:.3f}",
                 f"{1e12 / total:,.1f}",
@@ -120,20 +113,20 @@ def _levels(runs: dict) -> list[str]:
 
 
 def _data(runs: dict) -> list[str]:
-    rows = _table("network", *DATA)
-    return rows + [_line(run["network"], *_shares(by_data(run))) for run in runs.values()]
+    rows = head("network", *DATA)
+    return rows + [line(run["network"], *_shares(by_data(run))) for run in runs.values()]
 
 
 def _technologies(runs: dict) -> list[str]:
     names = sorted(next(iter(runs.values()))["technologies"], reverse=True)
     drams = ("ddr4", "lpddr4")
-    rows = _table("network, mJ", *(f"{name}, {dram}" for name in names for dram in drams))
+    rows = head("network, mJ", *(f"{name}, {dram}" for name in names for dram in drams))
     for run in runs.values():
         tables = run["technologies"]
         cells = (
             f"{sum(tables[name][dram].values()) * 1e-9:.3f}" for name in names for dram in drams
         )
-        rows.append(_line(run["network"], *cells))
+        rows.append(line(run["network"], *cells))
     return rows
 
 
@@ -141,14 +134,14 @@ def _drams(runs: dict) -> list[str]:
     some = next(iter(runs.values()))
     tables = some["technologies"][some["technology"]]
     names = sorted(tables, key=lambda name: sum(tables[name].values()))
-    rows = _table("network", *names)
+    rows = head("network", *names)
     for run in runs.values():
         cells = []
         for name in names:
             levels = run["technologies"][run["technology"]][name]
             total = sum(levels.values())
             cells.append(f"{total * 1e-9:.2f} ({levels['dram'] / total:.0%})")
-        rows.append(_line(run["network"], *cells))
+        rows.append(line(run["network"], *cells))
     return rows
 
 

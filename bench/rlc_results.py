@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import matplotlib
+from markdown_table import head, line
 from matplotlib.figure import Figure
 from rlc_alexnet import PUBLISHED
 
@@ -68,16 +69,12 @@ def write_rlc(kept: dict, folder: Path) -> None:
     ]
     for name, layers in networks.items():
         lines += ["", f"### {name}", ""]
-        lines += _head("layer", "ReLU", "zeros", "bytes", *_OURS, "picked")
+        lines += head("layer", "ReLU", "zeros", "bytes", *_OURS, "picked")
         for layer in layers:
             cells = [layer["name"], "yes" if layer["is_relu"] else ""]
             lines.append(_saved_row(cells, [layer], (*_OURS, "picked")))
     (folder / "rlc.md").write_text("\n".join(lines) + "\n")
     _draw(networks).savefig(folder / "rlc.svg", metadata={"Date": None})
-
-
-def _head(*names: str) -> list[str]:
-    return [f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
 
 
 def _sum(layers: list[dict]) -> Counter:
@@ -89,12 +86,12 @@ def _saved_row(cells: list[str], layers: list[dict], codes) -> str:
     total = _sum(layers)
     saved = (f"{1 - total[code] / total['raw']:.1%}" for code in codes)
     row = [*cells, f"{zeros / elements:.1%}", f"{total['raw']:,}", *saved]
-    return f"| {' | '.join(row)} |"
+    return line(*row)
 
 
 def _totals(title: str, networks: dict, is_counted) -> list[str]:
     codes = (*CODES, "picked")
-    rows = _head(title, "zeros", "bytes", *codes)
+    rows = head(title, "zeros", "bytes", *codes)
     counted = {
         name: [layer for layer in layers if is_counted(layer)] for name, layers in networks.items()
     }
@@ -123,7 +120,7 @@ def _alexnet(alexnet: dict) -> list[str]:
         "output channels whose sums the buffer holds, weights once for each pass over a strip, the output",
         "map once. The published reductions are quoted second-hand, not checked against the paper's text.",
         "",
-        *_head(
+        *head(
             "layer", "zeros in", "zeros out", "MB, no code", "nn-dataflow", "published x reduction",
             "MB, Eyeriss's code", "published", "off", "reduction", "published", "off",
         ),
@@ -134,7 +131,7 @@ def _alexnet(alexnet: dict) -> list[str]:
         "Our codes on the same zeros with words of 8 bits, weights of 8 bits, too; `map` is the input map by",
         "itself, `layer` all that the layer moves, each without the code to with it:",
         "",
-        *_head(
+        *head(
             "layer", "zeros in", "map: Eyeriss, 16 bits", *(f"map: {code}" for code in _OURS),
             "layer: Eyeriss, 16 bits", *(f"layer: {code}" for code in _OURS),
         ),
@@ -168,14 +165,14 @@ def _eyeriss_row(name: str, layer: dict) -> str:
         f"{published.reduction:.1f}",
         _off(1 / left, published.reduction),
     ]
-    return f"| {' | '.join(cells)} |"
+    return line(*cells)
 
 
 def _ours_row(name: str, layer: dict) -> str:
     cells = [name, f"{layer['zeros']['ifmap']:.1%}"]
     for sizes in (layer["sizes"]["ifmap"], layer["left"]):
         cells += [f"{1 / sizes[code]:.2f}" for code in ("eyeriss", *_OURS)]
-    return f"| {' | '.join(cells)} |"
+    return line(*cells)
 
 
 def _why(layers: dict) -> list[str]:

@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import matplotlib
+from markdown_table import head, line
 from matplotlib.figure import Figure
 
 from skimp_sim.roofline import write_chart
@@ -70,9 +71,8 @@ def write_toggles(runs: dict, folder: Path) -> None:
     (folder / "toggles.md").write_text("\n\n".join(parts) + "\n")
 
 
-def _rows(head: list[str], rows: list[list[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def _rows(names: list[str], rows: list[list[str]]) -> str:
+    return "\n".join([*head(*names), *(line(*cells) for cells in rows)])
 
 
 def _section(config: str, runs: dict) -> list[str]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import matplotlib
+from markdown_table import head
 from matplotlib.figure import Figure
 
 __all__ = ["why", "write_traffic"]
@@ -110,10 +111,6 @@ def why(one: dict) -> str:
     return ", ".join(f"{what} {size / 1000:,.1f} kB" for what, size in parts if size >= least)
 
 
-def _head(*names: str) -> list[str]:
-    return [f"| {' | '.join(names)} |", "|" + "---|" * len(names)]
-
-
 def _moved(one: dict) -> int:
     return sum(one["moved_bytes"].values())
 
@@ -135,7 +132,7 @@ def _figures(run: dict) -> dict[str, int]:
 
 
 def _totals(runs: dict) -> list[str]:
-    rows = _head(
+    rows = head(
         "network", "moved MB", "compulsory MB", "bound MB", "moved / larger", "units MB",
         "moved / units", "chip MB", "moved / chip", "network MB", "moved / network",
     )  # fmt: skip
@@ -169,7 +166,7 @@ def _within(runs: dict) -> str:
 
 def _by_kind(runs: dict) -> list[str]:
     once = ("weights", "parameters", "tables", "input", "output")
-    rows = _head("network", *(kind for kind, _ in _KINDS), *(f"{kind} once" for kind in once))
+    rows = head("network", *(kind for kind, _ in _KINDS), *(f"{kind} once" for kind in once))
     for name, run in runs.items():
         sums = [sum(one["moved_bytes"][kind] for one in run["layers"]) for kind, _ in _KINDS]
         least = [run["crossing_bytes"].get(kind, 0) for kind in once]
@@ -178,7 +175,7 @@ def _by_kind(runs: dict) -> list[str]:
 
 
 def _rows(runs: dict) -> list[str]:
-    rows = _head(
+    rows = head(
         "network", "maps", "layout", "accesses", "hits", "rows opened", "activate mJ", "read mJ",
         "write mJ", "sum mJ", "pJ per access", "busiest bank",
     )  # fmt: skip
@@ -222,7 +219,7 @@ def _layers(run: dict) -> list[str]:
         "least a tenth of the difference. `parameters` has the tables, `ofmap` the counters of the",
         "layers. Ratios to less than a kB are left out.",
         "",
-        *_head(
+        *head(
             "layer", *(f"{kind} kB" for kind in kinds), "moved", "compulsory", "bound",
             "moved / bound", "chip", "moved / chip", "why",
         ),
