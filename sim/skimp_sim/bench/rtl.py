@@ -113,7 +113,7 @@ class RtlSim:
         toggles: bool = False,
     ):
         self._config = config
-        verilog, probes = top_verilog(config), []
+        verilog, probes = top_verilog(config), ()
         if toggles:
             verilog, probes = place_probes(verilog, "skimp")
         cpp = files("skimp_sim").joinpath("cpp")

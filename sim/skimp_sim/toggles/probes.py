@@ -6,6 +6,7 @@ and plain instances; nothing else of the language is understood here.
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from skimp_sim.toggles.units import memory_of, unit_of
 
@@ -59,8 +60,11 @@ class Probe:
         return _plain(self.scope)
 
 
-def place_probes(verilog: str, top: str) -> tuple[str, list[Probe]]:
+@lru_cache(maxsize=2)
+def place_probes(verilog: str, top: str) -> tuple[str, tuple[Probe, ...]]:
     """Return the Verilog with all registers and memory enables public, and a probe for each.
+
+    Kept for the next simulation of the same chip: the text has megabytes.
 
     Parameters
     ----------
@@ -71,7 +75,7 @@ def place_probes(verilog: str, top: str) -> tuple[str, list[Probe]]:
     modules = dict(_module(text) for text in _MODULE.split(verilog) if text.startswith("module "))
     probes = []
     _collect(modules, top, top, probes)
-    return "".join(module.text for module in modules.values()), probes
+    return "".join(module.text for module in modules.values()), tuple(probes)
 
 
 @dataclass(frozen=True)
