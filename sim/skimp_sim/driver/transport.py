@@ -1,59 +1,50 @@
-"""How a driver reaches an accelerator: registers and DRAM."""
+"""How a driver reaches an accelerator: registers, DRAM, and the interrupt."""
 
 from abc import ABC, abstractmethod
 
 import numpy as np
 
-from skimp_sim.bench.rtl import RtlSim
+__all__ = ["Transport", "TransportError"]
 
-__all__ = ["SimTransport", "Transport"]
+
+class TransportError(RuntimeError):
+    """The way to the accelerator does not answer, or refuses; one line: what, and what to do."""
 
 
 class Transport(ABC):
     """Registers and DRAM of one accelerator, simulated or on a board."""
 
-    dram: np.ndarray
-    """uint8; what the accelerator sees from DRAM_BASE on."""
     dram_base: int
-    """Bus address of dram[0]."""
+    """Bus address of the first byte of the DRAM that is ours."""
+    dram_bytes: int
+    """Bytes of DRAM that are ours."""
 
     @abstractmethod
-    def read_register(self, offset: int) -> int: ...
-
-    @abstractmethod
-    def write_register(self, offset: int, value: int) -> None: ...
-
-    @abstractmethod
-    def wait(self, max_cycles: int) -> bool:
-        """Wait for the interrupt, about that many clocks at most; say whether it came."""
-
-
-class SimTransport(Transport):
-    """A verilated accelerator.
-
-    Parameters
-    ----------
-    sim : RtlSim
-    on_event : callable or None
-        Called when a watched write has happened (`RtlSim.watch`), with time standing still.
-    """
-
-    dram_base = 0
-
-    def __init__(self, sim: RtlSim, *, on_event=None):
-        self._sim = sim
-        self._on_event = on_event
-        self.dram = sim.dram
-
     def read_register(self, offset: int) -> int:
-        return self._sim.read(offset)[1]
+        """Return a register of 32 bits.
 
+        Raises
+        ------
+        TransportError
+            No answer, or a bus error.
+        """
+
+    @abstractmethod
     def write_register(self, offset: int, value: int) -> None:
-        self._sim.write(offset, value)
+        """Write a register of 32 bits; errors as `read_register`."""
 
+    @abstractmethod
+    def read_memory(self, address: int, count: int) -> np.ndarray:
+        """Return a copy of bytes (uint8), address counted from dram_base; errors as above."""
+
+    @abstractmethod
+    def write_memory(self, address: int, data) -> None:
+        """Write bytes (anything with a buffer), address counted from dram_base; errors as above."""
+
+    @abstractmethod
     def wait(self, max_cycles: int) -> bool:
-        while max_cycles > 0 and not self._sim.irq:
-            max_cycles -= self._sim.run(max_cycles)
-            if self._sim.take_event() and self._on_event is not None:
-                self._on_event()
-        return self._sim.irq
+        """Wait for the interrupt, about that many clocks at most; say whether it is pending."""
+
+    def close(self) -> None:
+        """Give everything back."""
+        return
