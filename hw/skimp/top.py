@@ -49,6 +49,8 @@ class Core(wiring.Component):
     -------
     start, dram_base, program_addr : In
     busy, done, error, event, error_code, error_info, layer_id : Out
+    halt : In(1)
+        Begin no burst any more: the bus comes to rest whatever runs.
     bus_quiet : Out(1)
         No burst is under way.
     axi : Out(Axi4)
@@ -64,6 +66,7 @@ class Core(wiring.Component):
         super().__init__(
             {
                 **_CORE_CONTROL,
+                "halt": In(1),
                 "bus_quiet": Out(1),
                 "axi": Out(Axi4(data_bits=config.bus_bits)),
                 **{f"inc_{name}": Out(16) for name in self._counters},
@@ -157,7 +160,10 @@ class Core(wiring.Component):
             ours, theirs = getattr(self.axi, name), getattr(master.axi, name)
             m.d.comb += ours.eq(theirs) if member.flow == Out else theirs.eq(ours)
         for master in (reader, writer):
-            m.d.comb += [master.dram_base.eq(self.dram_base), master.stop.eq(seq.stop)]
+            m.d.comb += [
+                master.dram_base.eq(self.dram_base),
+                master.stop.eq(seq.stop | self.halt),
+            ]
         m.d.comb += [
             seq.bus_read_error.eq(reader.error),
             seq.bus_read_addr.eq(reader.error_addr),
@@ -282,7 +288,7 @@ class Skimp(wiring.Component):
 
     Notes
     -----
-    A soft reset waits until no burst is under way, unless the bus itself hung.
+    A soft reset lets no burst begin and waits until none is under way, unless the bus itself hung.
     """
 
     def __init__(self, config: Config):
@@ -306,7 +312,10 @@ class Skimp(wiring.Component):
         with m.Elif(reset_core):
             m.d.sync += reset_wanted.eq(0)
         watchdog = csr.error & (csr.error_code == Error.WATCHDOG)
-        m.d.comb += reset_core.eq(reset_wanted & (core.bus_quiet | watchdog))
+        m.d.comb += [
+            core.halt.eq(reset_wanted),
+            reset_core.eq(reset_wanted & (core.bus_quiet | watchdog)),
+        ]
 
         wiring.connect(m, wiring.flipped(self.axil), csr.axil)
         wiring.connect(m, core.axi, wiring.flipped(self.axi))

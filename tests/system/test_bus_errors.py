@@ -14,7 +14,7 @@ from skimp.rlc.format import RAW_FRAME
 from skimp_compiler.compiler import compile_graph
 from skimp_compiler.program import DeviceStep, pack
 from skimp_sim.driver.device import Device, DeviceError
-from skimp_sim.driver.transport import SimTransport
+from skimp_sim.driver.simulated import SimTransport
 from skimp_sim.executor import run_program
 from skimp_sim.golden.network import run_graph
 from skimp_sim.rtl_engine import RtlEngine

@@ -18,6 +18,8 @@ class Transport(ABC):
     """Bus address of the first byte of the DRAM that is ours."""
     dram_bytes: int
     """Bytes of DRAM that are ours."""
+    poll_cycles: int = 20_000
+    """Clocks between two looks at an accelerator that runs."""
 
     @abstractmethod
     def read_register(self, offset: int) -> int:

@@ -2,14 +2,16 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
 from skimp.configs import PRESETS
 from skimp.isa import COMMAND_BYTES, RECORD_BYTES, LoadTarget, Opcode, assemble
 from skimp.regs import COUNTERS, MAGIC, VERSION, register
 from skimp_sim.bench.rtl import Channel, RtlSim
-from skimp_sim.driver.device import Device, DeviceError
-from skimp_sim.driver.transport import SimTransport, Transport
+from skimp_sim.driver.device import Device, DeviceError, NotDoneError, WasResetError
+from skimp_sim.driver.simulated import SimTransport
+from skimp_sim.driver.transport import Transport, TransportError
 
 CONFIG = dataclasses.replace(PRESETS["tiny"], name="tiny-dog", watchdog_cycles=1024)
 DRAM_BYTES = 1 << 16
@@ -129,7 +131,7 @@ def test_bus_that_hangs(sim, device):
 
 @pytest.mark.verilog
 def test_limit_and_progress(sim, device, monkeypatch):
-    monkeypatch.setattr(Device, "POLL_CYCLES", 100)
+    monkeypatch.setattr(SimTransport, "poll_cycles", 100)
     sim.hang(True)
     polls = []
     with pytest.raises(DeviceError, match="not done after 400 clocks"):
@@ -140,8 +142,8 @@ def test_limit_and_progress(sim, device, monkeypatch):
 class Registers(Transport):
     """Hardware that only has its identification."""
 
-    dram = None
     dram_base = 0x1000
+    dram_bytes = 1 << 16
 
     def __init__(self, **values):
         self.values = {register(name).offset: value for name, value in values.items()}
@@ -152,6 +154,11 @@ class Registers(Transport):
     def write_register(self, offset, value):
         self.values[offset] = value
 
+    def read_memory(self, address, count):
+        return np.zeros(count, np.uint8)
+
+    def write_memory(self, address, data): ...
+
     def wait(self, max_cycles):
         return False
 
@@ -161,14 +168,73 @@ GOOD = {"MAGIC": MAGIC, "VERSION": VERSION, "CONFIG_HASH": CONFIG.hash}
 
 def test_sets_the_base():
     hardware = Registers(**GOOD)
-    Device(hardware, CONFIG)
+    device = Device(hardware, CONFIG)
+    with pytest.raises(DeviceError, match="does not start: reset it first"):
+        device.run(0)
     assert hardware.read_register(register("DRAM_BASE").offset) == 0x1000
+
+
+class Forgetful(Registers):
+    """Hardware that forgets what it is told: a power-on reset."""
+
+    def write_register(self, offset, value): ...
+
+
+def test_reset_by_somebody_else():
+    device = Device(Forgetful(**GOOD), CONFIG)
+    with pytest.raises(WasResetError, match="was reset while it ran"):
+        device.run(0)
+
+
+@pytest.mark.verilog
+def test_given_up_and_run_again(sim, device):
+    device.run(put(sim, 0, CHECK, layer(1), END))
+    long = put(sim, 0x400, CHECK, *[load(0x1000 * n) for n in range(1, 9)] * 40, END)
+    wanted = device.counters()
+    with pytest.raises(NotDoneError, match="not done after 100 clocks"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(SimTransport, "poll_cycles", 100)
+            device.run(long, limit_cycles=50)
+    assert sim.read(register("STATUS").offset) == (0, 0), "it was stopped"
+    device.run(0)
+    assert device.counters() == wanted
+
+
+@pytest.mark.verilog
+def test_buffers(sim, device):
+    """Two programs, each with a base of its own."""
+    buffers = [device.allocate(0x4000) for _ in range(2)]
+    records = []
+    for number, buffer in enumerate(buffers):
+        program = b"".join((CHECK, assemble(Opcode.LAYER, layer_id=number, dram_addr=0x2000), END))
+        buffer[: len(program)] = np.frombuffer(program, np.uint8)
+        assert buffer[: len(program)].tobytes() == program
+    for buffer in buffers:
+        device.run(0, dram=buffer)
+        records.append(device.record(0x2000, dram=buffer)[0])
+    assert records == [0, 1]
+    with pytest.raises(ValueError, match="5 bytes do not fit into 4"):
+        buffers[0][:4] = bytes(5)
+    with pytest.raises(DeviceError, match=r"the board's DRAM: 40,960 bytes .* 32,768 of 65,536"):
+        device.allocate(0xA000)
+    buffers[0].free()
+    assert device.allocate(1).offset == 0
+
+
+def test_registers_that_do_not_exist(sim):
+    transport = SimTransport(sim)
+    with pytest.raises(TransportError, match=r"register 0xffc cannot be read \(response 2\)"):
+        transport.read_register(0xFFC)
+    with pytest.raises(TransportError, match="register 0x0 cannot be written"):
+        transport.write_register(0, 1)
+    with pytest.raises(TransportError, match="bytes 0xfffc to 0x10004 lie outside the DRAM"):
+        transport.write_memory(DRAM_BYTES - 4, bytes(8))
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"MAGIC": 0xDEAD}, r"no skimp accelerator here \(magic 0xdead\)"),
+        ({"MAGIC": 0xDEAD}, r"no skimp accelerator here \(magic 0xdead, not 0x534b4d50"),
         (
             {"VERSION": VERSION + (1 << 16)},
             f"hardware version {(VERSION >> 16) + 1} is not {VERSION >> 16}",
