@@ -19,8 +19,8 @@ from skimp.isa import COMMAND_BYTES
 from skimp_compiler.compiler import compile_graph
 from skimp_compiler.graph import Graph
 from skimp_compiler.program import Program
+from skimp_sim.models import load_model
 from skimp_sim.perf import run_perf
-from skimp_sim.run import load_model
 from skimp_sim.traffic import activations_read, crossing, transfers
 
 NETWORKS = ("mobilenet_v1", "mobilenet_v2", "efficientnet_lite0")

@@ -22,9 +22,9 @@ from skimp_sim.energy.reader import known
 from skimp_sim.energy.summary import by_level
 from skimp_sim.golden.network import run_graph
 from skimp_sim.inputs import load_input
+from skimp_sim.models import load_model
 from skimp_sim.perf.command import perf_report
 from skimp_sim.roofline import Roofline
-from skimp_sim.run import load_model
 
 NETWORKS = ("mobilenet_v1", "mobilenet_v2", "resnet50", "efficientnet_lite0", "vgg16", "alexnet")
 

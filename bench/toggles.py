@@ -25,9 +25,9 @@ from skimp_sim.energy.summary import by_level, toggles_of
 from skimp_sim.executor import RunResult, run_program
 from skimp_sim.golden.network import run_graph
 from skimp_sim.inputs import load_input
+from skimp_sim.models import load_model
 from skimp_sim.real_networks import input_of, real_networks
 from skimp_sim.rtl_engine import RtlEngine
-from skimp_sim.run import load_model
 from skimp_sim.toggles.totals import changed_bits, over_layers
 
 CONFIGS = ("small",)

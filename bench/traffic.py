@@ -19,10 +19,10 @@ from skimp_compiler.compiler import compile_graph
 from skimp_compiler.graph import Graph
 from skimp_compiler.program import Program
 from skimp_sim.dram import Ddr4
+from skimp_sim.models import load_model
 from skimp_sim.perf import run_perf
 from skimp_sim.rows import ACCESS_PJ, RowUse, play, row_major, row_use
 from skimp_sim.rtl_engine import ddr4_of
-from skimp_sim.run import load_model
 from skimp_sim.traffic import KINDS, LayerTraffic, chip_words, traffic_of
 
 NETWORKS = ("resnet50", "mobilenet_v1", "mobilenet_v2", "vgg16", "alexnet")

@@ -1,5 +1,6 @@
 """The presets that the command line knows by name, and configurations from a file."""
 
+import json
 from pathlib import Path
 
 from skimp.config import Config, ConfigError
@@ -84,6 +85,8 @@ PRESETS = {
 def load_config(name_or_path: str) -> Config:
     """Return a preset by name, or the configuration that a JSON file holds.
 
+    The file is a configuration by itself or the side-car of a Verilog file, under "config".
+
     Raises
     ------
     ConfigError
@@ -96,6 +99,16 @@ def load_config(name_or_path: str) -> Config:
         known = ", ".join(PRESETS)
         raise ConfigError(f"config {name_or_path}: no such preset ({known}) and no such file")
     try:
-        return Config.from_json(path.read_text())
+        return _from_file(path.read_text())
     except (ConfigError, UnicodeDecodeError, OSError) as error:
         raise ConfigError(f"config {name_or_path}: {error}") from error
+
+
+def _from_file(text: str) -> Config:
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError:
+        found = None
+    if isinstance(found, dict) and isinstance(found.get("config"), dict):
+        text = json.dumps(found["config"])
+    return Config.from_json(text)

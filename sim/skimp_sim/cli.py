@@ -21,22 +21,25 @@ from skimp_sim.bench.rtl import RtlError
 from skimp_sim.bench.verilator import ToolError
 from skimp_sim.command import Refusing, check_outputs, command_line, wide_console
 from skimp_sim.driver.device import DeviceError
+from skimp_sim.driver.transport import TransportError
 from skimp_sim.energy.command import energy_model, energy_options
-from skimp_sim.energy.summary import print_energy
 from skimp_sim.functional import FunctionalError
 from skimp_sim.golden.network import run_graph
 from skimp_sim.html_report import html_page
 from skimp_sim.inputs import IMAGE_SUFFIXES, load_input
+from skimp_sim.models import load_model, model_labels
 from skimp_sim.perf.command import perf_report
 from skimp_sim.perf.model import PerfError
 from skimp_sim.report import Report, json_text, write_text
+from skimp_sim.report_table import print_report
 from skimp_sim.roofline import Roofline, roofline_chart, write_chart
-from skimp_sim.run import ENGINES, load_model, model_labels, run_model
+from skimp_sim.run import ENGINES, run_model
 
 __all__ = ["main"]
 
 USER_ERRORS = (
-    ModelError, ConfigError, ToolError, DeviceError, RtlError, FunctionalError, PerfError,
+    ModelError, ConfigError, ToolError, DeviceError, TransportError, RtlError, FunctionalError,
+    PerfError,
 )  # fmt: skip
 """What the user is told in one line, with exit status 2."""
 
@@ -145,7 +148,7 @@ def run(
         compress=compress, resident=resident, energy=costs, waves=waves,
         names=model_labels(model, graph),
     )  # fmt: skip
-    _print_report(console, report)
+    print_report(console, report)
     if json_path:
         write_text(json_path, json_text(report))
     if report_path:
@@ -187,7 +190,7 @@ def perf(
         graph, configuration, fuse=fuse, compress=compress, activations=activations,
         resident=resident, energy=costs,
     )  # fmt: skip
-    _print_report(console, report)
+    print_report(console, report)
     if json_path:
         write_text(json_path, json_text(report))
     if report_path:
@@ -227,73 +230,6 @@ def _run_with_progress(console, graph, path, inputs, config, **options) -> Repor
         return run_model(
             graph, path, inputs, config, on_start=start, on_layer=layer, **options
         )  # fmt: skip
-
-
-def _mark(value) -> str:
-    return {True: "[green]=[/]", False: "[red]differs[/]", None: ""}[value]
-
-
-def _print_report(console: Console, report: Report) -> None:
-    peak = report.config.macs_per_cycle
-    # What one layer of a network is worth a line for.
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name, justify in (
-        ("layer", "left"), ("unit", "left"), ("K x P x Q", "left"), ("MACs", "right"),
-        ("clocks", "right"), ("util", "right"), ("read", "right"), ("write", "right"),
-        ("drain", "right"), ("other", "right"), ("gated", "right"), ("DRAM kB", "right"),
-        ("bound", "right"), ("golden", "center"), ("LiteRT", "center"),
-    ):  # fmt: skip
-        table.add_column(name, justify=justify, no_wrap=True)
-    for row in report.rows:
-        layer, counters, counts = row.layer, row.counters, row.counts
-        shape = layer.shape
-        traffic = row.traffic if counts is not None else None
-        table.add_row(
-            layer.name,
-            layer.unit,
-            "x".join(str(shape[k]) for k in "KPQ" if k in shape),
-            f"{layer.macs:,}" if layer.macs else "",
-            f"{row.cycles:,}" if row.cycles else "",
-            f"{layer.macs / peak / row.cycles:.2f}" if row.cycles and layer.macs else "",
-            *(
-                f"{counters[f'stall_{cause}']:,}" if counters else ""
-                for cause in ("dram_read", "dram_write", "drain", "other")
-            ),
-            f"{row.macs_gated / layer.macs:.2f}" if layer.macs and row.macs_gated else "",
-            f"{traffic.moved_bytes / 1000:.1f}" if traffic else "",
-            f"{traffic.bound_bytes / 1000:.1f}" if traffic else "",
-            _mark(row.golden),
-            _mark(row.litert),
-        )
-    console.print(table)
-    console.print(
-        "read, write, drain, other: clocks in which nothing is computed, by cause; gated: share of "
-        "MACs with a zero; DRAM kB: what its own commands move; bound: the least of the layer by "
-        "itself; =: every value equal"
-    )
-    if report.output:
-        console.print("\nanswer:")
-        for index, score, name in report.output:
-            console.print(f"  {score:6.3f}  {name} ({index})")
-    if report.cycles:
-        fps = report.config.clock_mhz * 1e6 / report.cycles
-        console.print(
-            f"\n{report.macs:,} MACs in {report.cycles:,} clocks: utilisation "
-            f"{report.utilisation:.3f}, {fps:.1f} runs/s at {report.config.clock_mhz} MHz; simulated "
-            f"in {report.wall_seconds:.1f} s ({report.cycles / report.wall_seconds:,.0f} clocks/s)"
-        )
-    moved = report.dram_bytes
-    if moved:
-        console.print(
-            f"DRAM: {moved / 1e6:.3f} MB; weights, parameters, input and output once are "
-            f"{report.crossing_bytes / 1e6:.3f} MB (ratio {moved / report.crossing_bytes:.2f})"
-        )
-    for name, label in (("golden", "golden model"), ("litert", "LiteRT reference kernels")):
-        if report.bit_exact[name] is not None:
-            verdict = "bit-exact at every layer" if report.bit_exact[name] else "DIFFERENT"
-            console.print(f"against {label}: {verdict}")
-    if report.energy is not None:
-        print_energy(console, report.energy)
 
 
 def _compiled(model, input_path, config, fuse, compress) -> Program:

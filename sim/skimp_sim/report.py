@@ -5,16 +5,18 @@ import os
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from skimp.config import Config
 from skimp_compiler.graph import Graph, ModelError
 from skimp_compiler.program import Layer, Program
-from skimp_sim.energy.model import NetworkEnergy
-from skimp_sim.energy.summary import layer_json, network_json
 from skimp_sim.executor import RunResult
 from skimp_sim.traffic import KINDS, LayerTraffic, traffic_of
+
+if TYPE_CHECKING:
+    from skimp_sim.energy.model import NetworkEnergy
 
 __all__ = ["LayerRow", "Report", "check_writable", "top_answers", "write_text"]
 
@@ -79,7 +81,7 @@ class Report:
     bit_exact: dict
     crossing_bytes: int
     wall_seconds: float
-    energy: NetworkEnergy | None = None
+    energy: "NetworkEnergy | None" = None
 
     @classmethod
     def of(
@@ -166,6 +168,9 @@ class Report:
         fps = config.clock_mhz * 1e6 / self.cycles if self.cycles else 0.0
         energy = {}
         if self.energy is not None:
+            # Asks the hardware for its clocks; a board's own processor has no Amaranth.
+            from skimp_sim.energy.summary import layer_json, network_json
+
             energy = {"energy": network_json(self.energy)}
             for row, layer in zip(self.rows, layers):
                 layer.update(layer_json(self.energy, row.layer.layer_id))

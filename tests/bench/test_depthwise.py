@@ -11,8 +11,8 @@ from netlib import Net
 
 from skimp.configs import PRESETS
 from skimp_compiler.compiler import compile_graph
+from skimp_sim.models import load_model
 from skimp_sim.perf import run_perf
-from skimp_sim.run import load_model
 
 ZCU104 = PRESETS["zcu104"]
 NO_STORE = replace(ZCU104, name="no_store", act_depth=0)

@@ -11,11 +11,11 @@ from netlib import KINDS, Net, conv_net, random_net
 from skimp.configs import PRESETS
 from skimp_compiler.compiler import compile_graph
 from skimp_sim.counting import count_layers
+from skimp_sim.models import load_model
 from skimp_sim.perf.command import perf_report
 from skimp_sim.report import json_text
 from skimp_sim.reproduce.layers import ConvLayer
 from skimp_sim.reproduce.limit import limit_words
-from skimp_sim.run import load_model
 from skimp_sim.traffic import chip_words, crossing, traffic_of, transfers
 
 TINY = PRESETS["tiny"]

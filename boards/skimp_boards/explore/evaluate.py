@@ -61,8 +61,8 @@ def evaluate(config: Config, networks: tuple[str, ...]) -> dict:
     kept = cache_dir() / "explore" / f"{_digest(config, networks)}.json"
     if kept.is_file():
         return json.loads(kept.read_text())
+    from skimp_sim.models import load_model
     from skimp_sim.perf.command import perf_report
-    from skimp_sim.run import load_model
 
     cycles, energy = {}, {}
     for name in networks:

@@ -137,8 +137,8 @@ def test_search_climbs_to_the_best_under_the_budget(monkeypatch):
 
 def test_evaluation_is_kept_and_is_the_cycle_models(monkeypatch, tmp_path):
     monkeypatch.setenv("SKIMP_CACHE", str(tmp_path))
+    from skimp_sim.models import load_model
     from skimp_sim.perf.command import perf_report
-    from skimp_sim.run import load_model
 
     name = "squeezenet"
     first = evaluate(PRESETS["small"], (name,))

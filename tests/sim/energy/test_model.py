@@ -21,10 +21,11 @@ from skimp_sim.energy.technology import Dram
 from skimp_sim.executor import run_program
 from skimp_sim.golden.network import run_graph
 from skimp_sim.inputs import load_input
+from skimp_sim.models import load_model
 from skimp_sim.perf.command import perf_report
 from skimp_sim.perf.model import run_perf
 from skimp_sim.real_networks import input_of
-from skimp_sim.run import load_model, run_model
+from skimp_sim.run import run_model
 from skimp_sim.traffic import own_counts
 
 TINY, SMALL = PRESETS["tiny"], PRESETS["small"]

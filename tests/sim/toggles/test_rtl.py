@@ -11,10 +11,11 @@ from skimp_sim.energy.summary import by_level
 from skimp_sim.executor import run_program
 from skimp_sim.golden.network import run_graph
 from skimp_sim.inputs import load_input
+from skimp_sim.models import load_model
 from skimp_sim.perf.command import perf_report
 from skimp_sim.real_networks import input_of
 from skimp_sim.rtl_engine import RtlEngine
-from skimp_sim.run import load_model, run_model
+from skimp_sim.run import run_model
 from skimp_sim.toggles.predict import SLICE_UNITS, predict_toggles
 from skimp_sim.toggles.probes import place_probes
 from skimp_sim.toggles.totals import over_layers
