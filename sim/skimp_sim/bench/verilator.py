@@ -149,21 +149,39 @@ def _build(folder, library, verilog, top, cpp, defines, trace, extra_sources) ->
     # -O2 takes twice as long to compile, more than most simulations gain by it.
     optimise = ["OPT_FAST=-O1", "OPT_SLOW=-O0"]
     make = ["make", "-j", "2", "-C", str(objects), "-f", f"V{top}.mk", *optimise]
-    _run([*make, f"libV{top}.a"], env, folder)
     include = Path(env["VERILATOR_ROOT"]) / "include"
     partial = folder / "model.so.partial"
-    link = [
-        "g++", "-shared", "-O2", *_CXXFLAGS.split(), *(f"-D{define}" for define in defines),
-        f"-I{objects}", f"-I{include}", f"-I{include / 'vltstd'}",
-        f"-DVM_TRACE={int(trace is not None)}", f"-DVM_TRACE_FST={int(trace == 'fst')}",
-        f"-DVM_TRACE_SAIF={int(trace == 'saif')}",
-        str(folder / "harness.cpp"), "-Wl,--whole-archive", str(objects / f"libV{top}.a"),
-        "-Wl,--no-whole-archive", str(runtime(make, objects, f"V{top}", env)), "-pthread",
+    link = ["g++", "-shared", "-O2"]
+    if not defines and trace is None and _is_small(objects, top):
+        # One compilation of everything: the headers take longer than a small block.
+        everything = objects / f"V{top}__ALL.cpp"
+        _run([*make, everything.name], env, folder)
+        with everything.open("a") as file:
+            file.write(f'#include "{folder / "harness.cpp"}"\n')
+        _run([*make, f"V{top}__ALL.o"], env, folder)
+        link += [str(objects / f"V{top}__ALL.o")]
+    else:
+        _run([*make, f"libV{top}.a"], env, folder)
+        link += [
+            *_CXXFLAGS.split(), *(f"-D{define}" for define in defines),
+            f"-I{objects}", f"-I{include}", f"-I{include / 'vltstd'}",
+            f"-DVM_TRACE={int(trace is not None)}", f"-DVM_TRACE_FST={int(trace == 'fst')}",
+            f"-DVM_TRACE_SAIF={int(trace == 'saif')}",
+            str(folder / "harness.cpp"), "-Wl,--whole-archive", str(objects / f"libV{top}.a"),
+            "-Wl,--no-whole-archive",
+        ]  # fmt: skip
+    link += [
+        str(runtime(make, objects, f"V{top}", env)), "-pthread",
         *(["-llz4", "-lz"] if trace == "fst" else []), "-o", str(partial),
     ]  # fmt: skip
     _run(link, env, folder)
     os.replace(partial, library)
     shutil.rmtree(objects)
+
+
+def _is_small(objects: Path, top: str) -> bool:
+    """Return whether Verilator meant the design for a single compilation."""
+    return "VM_PARALLEL_BUILDS = 0" in (objects / f"V{top}_classes.mk").read_text()
 
 
 def runtime(make: list[str], objects: Path, prefix: str, env: dict[str, str]) -> Path:
