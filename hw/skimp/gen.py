@@ -32,10 +32,15 @@ _MEMORY = re.compile(r" *reg (?:\[(\d+):0\] )?\w+ \[(\d+):0\];")
 _INSTANCE = re.compile(r"  (\\\S+|[A-Za-z_]\w*) +(?:#\(|\S+ +\()")
 _ZERO_INIT = re.compile(r"^ *[\w\\.$]+\[\d+\] = \d+'h0+;\n", re.MULTILINE)
 _EMPTY_INITIAL = re.compile(r"^ *initial begin\n *end\n", re.MULTILINE)
+# What Yosys and Amaranth say to themselves; registers have their start values in their declaration.
+_INTERNAL_ATTRIBUTE = re.compile(r"^ *\(\* (?:init|enum_\w+) = .* \*\)\n", re.MULTILINE)
+_WAKE = re.compile(r"\\\$auto\$verilog_backend\.cc:\d+:dump_module\$(\d+) ")
 
 
 def to_verilog(component, *, name: str, platform=None) -> str:
-    """Return the Verilog of a component, without the zeros that memories start with.
+    """Return the Verilog of a component: the same text on every machine, no path in it.
+
+    The zeros that memories start with are left out, and so are attributes that only Yosys knows.
 
     Parameters
     ----------
@@ -49,13 +54,15 @@ def to_verilog(component, *, name: str, platform=None) -> str:
     while waiting:
         module, part = waiting.popitem()
         with collect_shared() as shared:
-            text = rtlil.convert(part, platform=platform, name=module)
+            text = rtlil.convert(part, platform=platform, name=module, emit_src=False)
         done[module] = verilog._convert_rtlil_text(
             _ZERO_MEMINIT.sub("", text), strip_internal_attrs=True
         )
         waiting |= {key: value for key, value in shared.items() if key not in done}
     text = done.pop(name) + "".join(done[key] for key in sorted(done))
-    return _EMPTY_INITIAL.sub("", _ZERO_INIT.sub("", text))
+    for pattern in (_ZERO_INIT, _EMPTY_INITIAL, _INTERNAL_ATTRIBUTE):
+        text = pattern.sub("", text)
+    return _WAKE.sub(r"\\$wake$\1 ", text)
 
 
 def write_verilog(config: Config, folder: str | Path, *, target: str = "xilinx") -> list[Path]:

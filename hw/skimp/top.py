@@ -285,6 +285,9 @@ class Skimp(wiring.Component):
     axi : Out(Axi4)
         DRAM.
     irq : Out(1)
+    core_reset : Out(1)
+        A soft reset is done in this clock: the answers to bursts that are still under way mean
+        nothing to anyone.
 
     Notes
     -----
@@ -298,6 +301,7 @@ class Skimp(wiring.Component):
                 "axil": In(AxiLite()),
                 "axi": Out(Axi4(data_bits=config.bus_bits)),
                 "irq": Out(1),
+                "core_reset": Out(1),
             }
         )
 
@@ -319,7 +323,7 @@ class Skimp(wiring.Component):
 
         wiring.connect(m, wiring.flipped(self.axil), csr.axil)
         wiring.connect(m, core.axi, wiring.flipped(self.axi))
-        m.d.comb += self.irq.eq(csr.irq)
+        m.d.comb += [self.irq.eq(csr.irq), self.core_reset.eq(reset_core)]
         for name, member in _CORE_CONTROL.items():
             ours, theirs = getattr(csr, name), getattr(core, name)
             m.d.comb += theirs.eq(ours) if member.flow == In else ours.eq(theirs)
