@@ -7,6 +7,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 __all__ = [
+    "BURST_INCR",
+    "RESP_DECERR",
     "RESP_OKAY",
     "RESP_SLVERR",
     "Axi4",
@@ -19,6 +21,7 @@ __all__ = [
 
 RESP_OKAY = 0
 RESP_SLVERR = 2
+RESP_DECERR = 3
 
 BURST_INCR = 1
 BOUNDARY_BYTES = 4096
