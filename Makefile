@@ -14,7 +14,7 @@ JOBS   ?= 2
 export PYTHONHASHSEED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help sim test test-long lint format verilog bench bench-depthwise bench-rlc bench-traffic bench-energy bench-toggles report-picture reproduce synth-array clean tools
+.PHONY: help sim test test-long lint format verilog bench bench-depthwise bench-rlc bench-traffic bench-energy bench-toggles report-picture reproduce synth clean tools
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -64,8 +64,8 @@ bench-toggles: $(STAMP) ## bits that change in the RTL, gating on and off, kept 
 reproduce: $(STAMP) ## published results computed again, kept in docs/results and docs/reproductions.md [NAME=]
 	$(BIN)/python bench/reproduce.py $(NAME)
 
-synth-array: $(STAMP) ## area of the array on an UltraScale+ part, by Yosys [CONFIG=]
-	$(BIN)/python -m skimp_boards.synth_array --config $(CONFIG)
+synth: $(STAMP) ## area of a board's accelerator by Yosys, block by block, kept in docs/results [BOARD= CONFIG=]
+	$(BIN)/python bench/synth.py $(if $(BOARD),--board $(BOARD)) $(if $(filter command,$(firstword $(origin CONFIG))),--config $(CONFIG))
 
 clean: ## remove everything that is built (the environment stays)
 	rm -rf build .pytest_cache .ruff_cache .hypothesis

@@ -5,6 +5,7 @@ from pathlib import Path
 import matplotlib
 from matplotlib.figure import Figure
 from published import published
+from synth_results import area
 
 __all__ = ["write_results"]
 
@@ -74,6 +75,7 @@ def write_results(
     lines += _coded(codes, runs, models)
     lines += _modelled(models, "zcu104")
     lines += published()
+    lines += area()
     for chart in charts:
         if chart in runs:
             name = f"{chart.replace(' ', '-')}.svg"

@@ -111,6 +111,12 @@ def coded(config: str, model: str, picture: Path | None, *, on_rtl: bool) -> dic
     return found
 
 
+def write_page() -> None:
+    """Write docs/results.md and its charts from what is kept."""
+    found = (kept(KEPT).get(name, {}) for name in ("runs", "models", "coded"))
+    write_results(*found, RESULTS, charts=(f"{DEFAULT} small", "resnet50 zcu104"))
+
+
 def main() -> None:
     configs, asked = arguments(__doc__, configs=("small", "tiny", "zcu104"))
     before = kept(KEPT)
@@ -130,7 +136,7 @@ def main() -> None:
             for model in networks:
                 codes |= coded(config, model, None, on_rtl=False)
                 keep(KEPT, runs=runs, models=models, coded=codes)
-    write_results(runs, models, codes, RESULTS, charts=(f"{DEFAULT} small", "resnet50 zcu104"))
+    write_page()
 
 
 if __name__ == "__main__":

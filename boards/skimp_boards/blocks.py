@@ -36,8 +36,9 @@ from skimp.rlc.encoder import Encoder
 from skimp.rlc.unit_reader import UnitReader
 from skimp.rlc.unit_writer import UnitWriter
 from skimp.top import Core
+from skimp_boards.board import Board
 
-__all__ = ["Block", "blocks"]
+__all__ = ["Block", "blocks", "board_blocks"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +53,8 @@ class Block:
     count : int
         How often the accelerator has it.
     without : tuple of str
-        Submodules that are blocks of their own ("block.name"), and lanes (how the names of their
-        modules begin); they become black boxes.
+        Submodules that are blocks of their own ("block.name", or "*.name" wherever they are), and
+        lanes (how the names of their modules begin); they become black boxes.
     urams : bool
         The device has URAM288.
     """
@@ -239,3 +240,14 @@ def blocks(config: Config) -> list[Block]:
     if cfg.act_depth:
         found.append(Block(name="act_store", make=lambda: ActStore(cfg)))
     return [replace(block, urams=cfg.urams) for block in found]
+
+
+def board_blocks(board: Board, config: Config) -> list[Block]:
+    """Return the blocks of an accelerator on a board, and what the board has around it."""
+    around = Block(
+        name=board.name,
+        make=lambda: board.make_top(config),
+        without=("*.core", "*.csr"),
+        urams=config.urams,
+    )
+    return [*blocks(config), around]

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from skimp.config import Config, ConfigError
 from skimp.configs import PRESETS
 from skimp_boards.area import COEFFICIENTS, KEYS, fixed_area, terms
+from skimp_boards.blocks import blocks
 from skimp_boards.synth_blocks import CACHE, synthesise
 
 __all__ = ["SAMPLES", "fit", "fit_terms", "kept_coefficients"]
@@ -185,12 +186,13 @@ def main(cache, output, chosen, kept):
                     continue
                 task = bar.add_task(name, total=None)
 
-                def progress(block, done, of, name=name, task=task):
-                    bar.update(task, description=f"{name} {block}", completed=done, total=of)
+                asked = [block for block in blocks(config) if not only or block.name in only]
+                bar.update(task, total=len(asked))
 
-                found = synthesise(
-                    config, only=only, cache=Path(cache), progress=progress, only_kept=kept
-                )
+                def progress(block, done, name=name, task=task):
+                    bar.update(task, description=f"{name} {block}", completed=done)
+
+                found = synthesise(asked, cache=Path(cache), progress=progress, only_kept=kept)
                 bar.update(task, description=name, completed=len(found), total=len(found))
                 configs[name] = config
                 samples[name] = {

@@ -4,7 +4,7 @@ import math
 import re
 from collections import Counter, defaultdict, deque
 
-__all__ = ["Depth", "cell_counts", "depths", "usage"]
+__all__ = ["Depth", "cell_counts", "depths", "latch_cells", "shared_nets", "usage"]
 
 _LUTRAM_LUTS = {
     "RAM32X1S": 1, "RAM64X1S": 1, "RAM128X1S": 2, "RAM256X1S": 4, "RAM512X1S": 8,
@@ -17,6 +17,7 @@ _LUT = re.compile(r"LUT[1-6]|INV")
 _MUX = re.compile(r"MUXF[789]")
 _SRL = re.compile(r"SRL(16E|C16E|C32E)")
 _FF = re.compile(r"FD[RSCP]E(_1)?|LD[CP]E")
+_LATCH = re.compile(r"LD[CP]E")
 _CARRY = "CARRY4"
 _DSP_LEVELS = 3
 """Levels that a multiplier without registers counts as."""
@@ -50,6 +51,33 @@ def usage(module: dict) -> dict:
         "bram36": counts["RAMB36E2"] + counts["RAMB18E2"] / 2,
         "uram": counts["URAM288"],
     }
+
+
+def latch_cells(module: dict) -> list[str]:
+    """Return the names of the latches of a module in Yosys's JSON."""
+    return sorted(n for n, cell in module["cells"].items() if _LATCH.fullmatch(cell["type"]))
+
+
+def shared_nets(module: dict) -> list[str]:
+    """Return the nets that more than one output drives, by name where they have one."""
+    drivers = Counter(
+        bit
+        for port in module["ports"].values()
+        if port["direction"] == "input"
+        for bit in port["bits"]
+    )
+    for cell in module["cells"].values():
+        for pin, bits in cell["connections"].items():
+            if cell["port_directions"][pin] == "output":
+                drivers.update(bits)
+    shared = {bit for bit, n in drivers.items() if n > 1 and not isinstance(bit, str)}
+    named = {
+        bit: name
+        for name, net in module.get("netnames", {}).items()
+        for bit in net["bits"]
+        if bit in shared
+    }
+    return sorted(named.get(bit, f"net {bit}") for bit in shared)
 
 
 class Depth(dict):

@@ -4,17 +4,54 @@ import json
 import resource
 import subprocess
 import sys
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from skimp.config import ConfigError
 
-__all__ = ["map_xilinx", "read_netlist", "run_yosys"]
+__all__ = [
+    "MULTIPLIERS_LEFT",
+    "YosysRun",
+    "map_ecp5",
+    "map_xilinx",
+    "read_netlist",
+    "run_yosys",
+]
 
-_CODE = "import sys; from pyosys import libyosys as ys; ys.run_pass('script ' + sys.argv[1])"
+_CODE = """\
+import resource, sys
+from pyosys import libyosys as ys
+ys.run_pass('script ' + sys.argv[1])
+print()
+for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
+    print(resource.getrusage(who).ru_maxrss)
+"""
+
+MULTIPLIERS_LEFT = "Multiplications outside of slices:"
+"""Stands in the log before a line that begins with their number."""
 
 
-def map_xilinx(top: str, netlist: Path, *, options: str = "", early: Path | None = None) -> str:
+_BEFORE_ABC9 = "splitnets\n"
+"""Or it may stop at a name that it uses twice (YosysHQ/yosys#4349)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class YosysRun:
+    """What a run of Yosys said and took.
+
+    Parameters
+    ----------
+    log : str
+    peak_mb : float
+        Most memory of the process and of the largest that it started, together, MiB.
+    """
+
+    log: str
+    peak_mb: float
+
+
+def map_xilinx(top: str, netlist: Path, *, options: str = "") -> str:
     """Return the Yosys commands that map a top module to UltraScale+ and write its netlist.
 
     Parameters
@@ -23,26 +60,39 @@ def map_xilinx(top: str, netlist: Path, *, options: str = "", early: Path | None
     netlist : Path
     options : str
         Further options of synth_xilinx.
-    early : Path or None
-        Where to write the netlist as it is before slices are made of multipliers.
     """
     synth = f"synth_xilinx -family xcup -noiopad -flatten {options} -top {top}"
-
-    def write(path: Path) -> str:
-        return f"select {top}\nwrite_json -selected {path}\nselect -clear\n"
-
-    first = "begin:map_luts"
-    if early is not None:
-        first = f"begin:map_dsp\n{write(early)}{synth} -run map_dsp:map_luts"
     return (
-        f"{synth} -run {first}\n"
-        "splitnets\n"  # or ABC9 may stop at a name that it uses twice (YosysHQ/yosys#4349)
+        f"{synth} -run begin:coarse\n"
+        f"log {MULTIPLIERS_LEFT}\n"
+        f"select -count {top}/t:$mul {top}/t:$macc {top}/t:$macc_v2\n"
+        f"{synth} -run coarse:map_luts\n"
+        f"{_BEFORE_ABC9}"
         f"{synth} -run map_luts:\n"
-        f"{write(netlist)}"
+        f"select {top}\nwrite_json -selected {netlist}\nselect -clear\n"
     )
 
 
-def run_yosys(script: Path, *, seconds: int = 3600, megabytes: int = 5000) -> None:
+def map_ecp5(top: str, netlist: Path, *, options: str = "") -> str:
+    """Return the Yosys commands that map a top module to ECP5 and write its netlist.
+
+    Parameters
+    ----------
+    top : str
+    netlist : Path
+    options : str
+        Further options of synth_ecp5.
+    """
+    synth = f"synth_ecp5 {options} -top {top}"
+    return (
+        f"{synth} -run begin:map_luts\n"
+        f"{_BEFORE_ABC9}"
+        f"{synth} -run map_luts:\n"
+        f"select {top}\nwrite_json -selected {netlist}\nselect -clear\n"
+    )
+
+
+def run_yosys(script: Path, *, seconds: int = 3600, megabytes: int = 5000) -> YosysRun:
     """Run a script; an error in Yosys ends the process, so it is never this one.
 
     Raises
@@ -66,6 +116,8 @@ def run_yosys(script: Path, *, seconds: int = 3600, megabytes: int = 5000) -> No
     if run.returncode != 0:
         lines = (run.stdout + run.stderr).strip().splitlines()
         raise ConfigError(f"Yosys failed: {lines[-1] if lines else run.returncode}")
+    log, *kib = run.stdout.rsplit("\n", 3)[:3]
+    return YosysRun(log=log, peak_mb=round(sum(map(int, kib)) / 1024, 1))
 
 
 def read_netlist(path: Path, top: str) -> dict:

@@ -9,7 +9,7 @@ from skimp.config import Config, ConfigError
 from skimp.configs import PRESETS
 from skimp.rlc.format import CODEC_BYTES
 from skimp_boards.area import estimate
-from skimp_boards.synth_blocks import BUDGET
+from skimp_boards.devices import XCZU7EV
 
 __all__ = ["SPACES", "Space"]
 
@@ -134,7 +134,7 @@ SPACES = {
                 (12, 8, 32), (16, 8, 24), (6, 8, 64), (14, 8, 24),
             ),
             bus_bytes=64,
-            budget={key: there * share for key, (there, share) in BUDGET.items()},
+            budget={key: there * share for key, (there, share) in XCZU7EV.have.items()},
             steps={
                 "psum_depth": (32, 64, 128),
                 "psum_slots": (2, 3, 4),
