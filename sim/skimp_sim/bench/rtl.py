@@ -100,6 +100,9 @@ class RtlSim:
         Clocks from a burst's address to its first beat, where the DRAM is flat.
     toggles : bool
         Count what registers and memories do; another build, about half as fast.
+    verilog : str or None
+        Another module `skimp` with the ports of this configuration's, such as its netlist, and
+        models of what it instantiates. Neither its toggles nor its activation store can be seen.
     """
 
     def __init__(
@@ -111,14 +114,18 @@ class RtlSim:
         ddr4: Ddr4Params | None = None,
         latency_cycles: int = 30,
         toggles: bool = False,
+        verilog: str | None = None,
     ):
         self._config = config
-        verilog, probes = top_verilog(config), ()
+        inside = verilog is None  # its signals have the names that the harness knows
+        verilog, probes = top_verilog(config) if inside else verilog, ()
         if toggles:
+            if not inside:
+                raise ValueError("toggles are counted in this configuration's own Verilog")
             verilog, probes = place_probes(verilog, "skimp")
         cpp = files("skimp_sim").joinpath("cpp")
         defines, hints = [f"BUS_BYTES={config.bus_bytes}"], ""
-        if config.act_depth:
+        if config.act_depth and inside:
             defines += [f"CHIP_MEMORY={_CHIP_MEMORY}", f"CHIP_BYTES={config.chip_bytes}"]
             hints = f'public_flat_rd -module "{_CHIP_MODULE}" -var "memory"\n'
         library = build_shared(

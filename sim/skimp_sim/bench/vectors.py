@@ -39,6 +39,7 @@ def run_vectors(
     backend: str = "pysim",
     platform=None,
     extra_sources=(),
+    verilog: str | None = None,
 ) -> list[dict[str, int]]:
     """Clock a component through a list of vectors.
 
@@ -61,6 +62,8 @@ def run_vectors(
         Handed to `elaborate`.
     extra_sources : sequence of Path
         Verilog models of what the component instantiates ("verilator" only).
+    verilog : str or None
+        Another module `dut` with the component's ports, such as its netlist ("verilator" only).
 
     Returns
     -------
@@ -82,9 +85,12 @@ def run_vectors(
         if ports[name][0] != "input":
             raise ValueError(f"{name}: an output port cannot be driven")
     if backend == "pysim":
+        if verilog is not None:
+            raise ValueError("pysim runs no Verilog")
         return _run_pysim(component, ports, inputs, outputs, platform)
     if backend == "verilator":
-        return _run_verilator(component, ports, inputs, outputs, platform, extra_sources)
+        text = verilog or verilog_of(component, name=_TOP, platform=platform)
+        return _run_verilator(component, text, ports, inputs, outputs, extra_sources)
     raise ValueError(f"backend must be 'pysim' or 'verilator', not {backend!r}")
 
 
@@ -123,8 +129,7 @@ def _run_pysim(component, ports, inputs, outputs, platform):
     return results
 
 
-def _run_verilator(component, ports, inputs, outputs, platform, extra_sources):
-    text = verilog_of(component, name=_TOP, platform=platform)
+def _run_verilator(component, text, ports, inputs, outputs, extra_sources):
     header = re.search(rf"^module {_TOP}\((.*?)\);", text, re.MULTILINE | re.DOTALL).group(1)
     present = set(re.findall(r"[\w$]+", header))
     # A port of no bits, and one that nothing drives or reads, may be missing from the header.
