@@ -37,8 +37,8 @@ format: $(STAMP) ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-verilog: $(STAMP) ## Verilog and its side-car JSON [CONFIG= OUT=]
-	$(BIN)/skimp verilog --config $(CONFIG) -o $(OUT)
+verilog: $(STAMP) ## Verilog and its side-car JSON, of a board's top level too [BOARD= CONFIG= OUT=]
+	$(BIN)/skimp verilog $(if $(BOARD),--board $(BOARD)) $(if $(filter command,$(firstword $(origin CONFIG))),--config $(CONFIG)) -o $(OUT)
 
 bench: $(STAMP) ## cycles and utilisation of every network, kept in docs/results [CONFIG= MODEL=]
 	$(BIN)/python bench/run.py $(if $(filter command,$(firstword $(origin CONFIG))),--config $(CONFIG)) $(if $(filter command,$(firstword $(origin MODEL))),$(MODEL))

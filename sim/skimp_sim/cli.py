@@ -283,15 +283,36 @@ def explain(model, input_path, config, fuse, compress):
         click.echo(program.fusion)
 
 
+def _board(name: str):
+    """Return a board; the package of boards is not ours to import."""
+    boards = entry_points(group="skimp.boards")
+    if name not in boards.names:
+        raise ConfigError(f"board {name}: unknown; choose one of {', '.join(sorted(boards.names))}")
+    return boards[name].load()
+
+
 @main.command()
-@_config_option
-@click.option("-o", "--output", required=True, metavar="DIR", help="Folder for the files.")
-@click.option("--target", default="xilinx", show_default=True, help="xilinx or generic.")
-def verilog(config, output, target):
-    """Write the accelerator's Verilog and its side-car JSON."""
+@click.option("--board", metavar="BOARD", help="The top level of a board, with what it needs.")
+@click.option(
+    "--config", metavar="PRESET|FILE",
+    help="Configuration: a preset or a JSON file.  [default: small, or the board's own]",
+)  # fmt: skip
+@click.option(
+    "-o", "--output", default="build/verilog", show_default=True, metavar="DIR",
+    help="Folder for the files.",
+)  # fmt: skip
+@click.option("--target", help="xilinx or generic; a board has its own.  [default: xilinx]")
+def verilog(board, config, output, target):
+    """Write the accelerator's Verilog and its side-car JSON, by itself or on a board."""
     from skimp.gen import write_verilog
 
-    for path in write_verilog(load_config(config), output, target=target):
+    if board and target:
+        raise ConfigError(f"--target: board {board} has its own; leave it out")
+    if board:
+        paths = _board(board).write_verilog(output, load_config(config) if config else None)
+    else:
+        paths = write_verilog(load_config(config or "small"), output, target=target or "xilinx")
+    for path in paths:
         click.echo(f"{path}  {path.stat().st_size:,} bytes")
 
 
