@@ -2,58 +2,26 @@
 
 import ctypes
 import dataclasses
-import enum
-import hashlib
-import os
 from collections import Counter
-from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 
-import skimp
 from skimp.config import Config
-from skimp.gen import to_verilog
 from skimp.top import Skimp
-from skimp_sim.bench.verilator import build_shared, cache_dir
+from skimp_sim.bench.harness import Channel, Harness, RtlError, harness_headers
+from skimp_sim.bench.verilator import build_shared
+from skimp_sim.bench.verilog import kept_verilog
 from skimp_sim.dram.params import Ddr4Params
 from skimp_sim.toggles.probes import place_probes
 
 __all__ = ["Channel", "RtlError", "RtlSim"]
 
 
-class RtlError(RuntimeError):
-    """The simulated hardware broke a rule of the bus or does not answer."""
-
-
-class Channel(enum.IntEnum):
-    """AXI channels that can be stalled."""
-
-    AR = 0
-    R = 1
-    AW = 2
-    W = 3
-    B = 4
-
-
 def top_verilog(config: Config) -> str:
-    """Return the Verilog of the whole accelerator, kept by the hash of its sources.
-
-    Elaboration takes longer than a small network's simulation.
-    """
-    sources = sorted(Path(skimp.__file__).parent.rglob("*.py"))
-    parts = [source.read_bytes() for source in sources]
-    parts += [config.to_json().encode(), version("amaranth").encode()]
-    digest = hashlib.sha256(b"\0".join(parts)).hexdigest()[:20]
-    kept = cache_dir() / "verilog" / f"skimp-{config.name}-{digest}.v"
-    if not kept.is_file():
-        text = to_verilog(Skimp(config), name="skimp")
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        partial = kept.with_suffix(f".{os.getpid()}")
-        partial.write_text(text)
-        os.replace(partial, kept)
-    return kept.read_text()
+    """Return the Verilog of the whole accelerator."""
+    return kept_verilog(Skimp, config, name="skimp")
 
 
 def _wave_format(path) -> str:
@@ -85,7 +53,7 @@ class ChipMemory:
         return self._sim.read_chip(where.start, where.stop - where.start)
 
 
-class RtlSim:
+class RtlSim(Harness):
     """Verilated accelerator; clocks run in C++ only.
 
     Parameters
@@ -132,49 +100,27 @@ class RtlSim:
             verilog,
             top="skimp",
             cpp=cpp.joinpath("harness.cpp").read_text(),
-            headers={
-                "ddr4.hpp": cpp.joinpath("ddr4.hpp").read_text(),
-                "probes.hpp": cpp.joinpath("probes.hpp").read_text(),
-                "ddr4_params.h": Ddr4Params().header(),
-            },
+            headers=harness_headers(),
             name=f"skimp-{config.name}",
             defines=tuple(defines),
             hints=hints,
             trace=None if waves is None else _wave_format(waves),
         )
-        lib = self._lib = ctypes.CDLL(str(library))
-        lib.skimp_create.restype = ctypes.c_void_p
-        lib.skimp_create.argtypes = [ctypes.c_uint64]
-        lib.skimp_dram.restype = ctypes.c_void_p
-        lib.skimp_cycle.restype = ctypes.c_uint64
-        lib.skimp_run.restype = ctypes.c_uint64
-        lib.skimp_violation.restype = ctypes.c_char_p
+        super().__init__(
+            library,
+            dram_bytes=dram_bytes,
+            functions={
+                "event": [],
+                "watch": [ctypes.c_uint64, ctypes.c_uint64],
+                "chip": [ctypes.c_uint64, ctypes.c_uint64, ctypes.c_void_p],
+                "ddr4": [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p],
+                "trace": [ctypes.c_char_p],
+                "counters": [],
+                "probe": [ctypes.c_char_p, ctypes.c_char_p, *[ctypes.c_int] * 3],
+            },
+        )
+        lib = self._lib
         lib.skimp_counters.restype = ctypes.POINTER(ctypes.c_uint64)
-        for name, types in {
-            "destroy": [],
-            "dram": [],
-            "cycle": [],
-            "violation": [],
-            "irq": [],
-            "event": [],
-            "watch": [ctypes.c_uint64, ctypes.c_uint64],
-            "chip": [ctypes.c_uint64, ctypes.c_uint64, ctypes.c_void_p],
-            "ddr4": [ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p],
-            "latency": [ctypes.c_uint32],
-            "hang": [ctypes.c_int],
-            "stall": [ctypes.c_int, ctypes.c_uint32, ctypes.c_uint32],
-            "error": [ctypes.c_uint64, ctypes.c_uint64, ctypes.c_int],
-            "write": [ctypes.c_uint32, ctypes.c_uint32],
-            "read": [ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint32)],
-            "run": [ctypes.c_uint64],
-            "trace": [ctypes.c_char_p],
-            "counters": [],
-            "probe": [ctypes.c_char_p, ctypes.c_char_p, *[ctypes.c_int] * 3],
-        }.items():
-            getattr(lib, f"skimp_{name}").argtypes = [ctypes.c_void_p, *types]
-        self._handle = ctypes.c_void_p(lib.skimp_create(dram_bytes))
-        pointer = ctypes.cast(lib.skimp_dram(self._handle), ctypes.POINTER(ctypes.c_uint8))
-        self.dram = np.ctypeslib.as_array(pointer, (dram_bytes,))
         lib.skimp_latency(self._handle, latency_cycles)
         if ddr4 is not None:
             values = dataclasses.asdict(ddr4)
@@ -204,21 +150,6 @@ class RtlSim:
             found[unit, kind] += weight * counts[k]
         return found
 
-    def close(self) -> None:
-        """Free the model; the DRAM array is gone with it."""
-        if self._handle is not None:
-            self._lib.skimp_destroy(self._handle)
-            self._handle = None
-            self.dram = None
-
-    @property
-    def cycle(self) -> int:
-        return self._lib.skimp_cycle(self._handle)
-
-    @property
-    def irq(self) -> bool:
-        return bool(self._lib.skimp_irq(self._handle))
-
     @property
     def chip(self) -> "ChipMemory":
         """Contents of the activation store, by slices."""
@@ -238,44 +169,3 @@ class RtlSim:
     def take_event(self) -> bool:
         """Say whether `run` returned for a watched write; the next call says no."""
         return bool(self._lib.skimp_event(self._handle))
-
-    def write(self, addr: int, value: int) -> int:
-        """Write a register; return the AXI response."""
-        return self._answered(self._lib.skimp_write(self._handle, addr, value), addr)
-
-    def read(self, addr: int) -> tuple[int, int]:
-        """Read a register; return the AXI response and the value."""
-        value = ctypes.c_uint32()
-        response = self._lib.skimp_read(self._handle, addr, ctypes.byref(value))
-        return self._answered(response, addr), value.value
-
-    def run(self, max_cycles: int) -> int:
-        """Run until the interrupt, a watched write or max_cycles; return the clocks run.
-
-        Raises
-        ------
-        RtlError
-            The master broke a rule of AXI4.
-        """
-        clocks = self._lib.skimp_run(self._handle, max_cycles)
-        violation = self._lib.skimp_violation(self._handle).decode()
-        if violation:
-            raise RtlError(f"AXI4 rule broken: {violation}")
-        return clocks
-
-    def stall(self, channel: Channel, permille: int, seed: int) -> None:
-        """Withhold ready or valid of a channel in that many of 1,000 clocks."""
-        self._lib.skimp_stall(self._handle, channel, permille, seed)
-
-    def inject_error(self, low: int, high: int, response: int) -> None:
-        """Answer addresses in [low, high) with a response (2 SLVERR, 3 DECERR; 0 ends it)."""
-        self._lib.skimp_error(self._handle, low, high, response)
-
-    def hang(self, on: bool) -> None:
-        """Take no more addresses or data."""
-        self._lib.skimp_hang(self._handle, int(on))
-
-    def _answered(self, response: int, addr: int) -> int:
-        if response < 0:
-            raise RtlError(f"register {addr:#x} does not answer")
-        return response
