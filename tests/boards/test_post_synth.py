@@ -1,7 +1,6 @@
 """Netlists of Yosys against what they were made of: memories, a chain, a convolution, a network."""
 
 import random
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -92,12 +91,11 @@ def test_memories():
     rng = random.Random(1)
     dut = Memories()
     inputs, outputs = ports_of(dut, "input"), ports_of(dut, "output")
-    vectors, collisions = [], []
+    vectors = []
     for clock in range(3000):
         vector = {}
         for name, bits in inputs.items():
-            memory, _, port = name.partition("__")
-            few = port.endswith("addr") and clock % 500 < 250  # the same words again and again
+            few = name.endswith("addr") and clock % 500 < 250  # the same words again and again
             vector[name] = rng.getrandbits(min(bits, 2) if few else bits)
         for memory, shape in MEMORIES.items():
             r_addr, w_addr = vector[f"{memory}__r_addr"], vector[f"{memory}__w_addr"]
@@ -162,13 +160,11 @@ def pack(values, bits):
 
 @pytest.mark.long
 @pytest.mark.verilog
-@pytest.mark.parametrize("pixels", [1, 2])
-def test_convolution(pixels):
+def test_convolution():
     """3x3 over two blocks of channels in the array unit, from words of the GLB to psums."""
     rng = np.random.default_rng(3)
-    config = replace(TINY, name="conv", pixels=pixels)
-    rows, cols, blocks = 4, 8, 2
-    depth, co = blocks * config.in_channels, config.out_channels
+    rows, cols, blocks, pixels = 4, 8, 2, TINY.pixels
+    depth, co = blocks * TINY.in_channels, TINY.out_channels
     x = rng.integers(-128, 128, (rows + 2, cols + 2, depth))
     zero_point = -128
     x[rng.random(x.shape) < 0.5] = zero_point
@@ -181,7 +177,7 @@ def test_convolution(pixels):
     # Each block of channels is a plane in the GLB, a pixel a word, rows behind rows.
     width, plane = cols + 2, (rows + 2) * (cols + 2)
     glb = lambda word: glb_address(word, pixels)
-    words = x.reshape(plane, blocks, config.in_channels).transpose(1, 0, 2)
+    words = x.reshape(plane, blocks, TINY.in_channels).transpose(1, 0, 2)
     vectors = []
     idle = dict(glb_w_count=0, lin_w_en=0, command__valid=0)
     for n, word in enumerate(words.reshape(blocks * plane, -1)):
@@ -189,21 +185,19 @@ def test_convolution(pixels):
         fill = dict(glb_w_count=1, glb_w_row=row, glb_w_bank=bank, glb_w_data__0=pack(word, 8))
         vectors.append(idle | fill)
     # A tap's block of weights: [slice, output channel], as the chains take them.
-    taps = weights.reshape(co, 9, blocks, config.in_channels).transpose(2, 1, 3, 0)
+    taps = weights.reshape(co, 9, blocks, TINY.in_channels).transpose(2, 1, 3, 0)
     data = taps.astype(np.int8).tobytes()
-    for n in range(len(data) // config.bus_bytes):
-        beat = data[n * config.bus_bytes : (n + 1) * config.bus_bytes]
+    for n in range(len(data) // TINY.bus_bytes):
+        beat = data[n * TINY.bus_bytes : (n + 1) * TINY.bus_bytes]
         load = dict(lin_w_target=int(LoadTarget.WGT), lin_w_addr=n)
-        vectors.append(
-            idle | load | dict(lin_w_en=1, lin_w_data=int.from_bytes(beat, "little"))
-        )
+        vectors.append(idle | load | dict(lin_w_en=1, lin_w_data=int.from_bytes(beat, "little")))
     groups = rows * cols // pixels
     command = assemble(
         Opcode.CONV, tile_q=cols, num_pixels=rows * cols, num_groups=groups,
         row_step=2 // pixels, ifmap_base=glb(0), inc_s=glb(plane), inc_s_wrap=glb(1),
         inc_r=glb(plane), inc_r_wrap=glb(width), inc_c=glb(plane), num_r=3, num_s=3,
         num_c=blocks, stride_h=1, stride_w=1, psum_slot=0, in_zp=zero_point,
-        ci_last=config.in_channels, co_valid=co, first=1, last=1, wgt_base=0, post=1,
+        ci_last=TINY.in_channels, co_valid=co, first=1, last=1, wgt_base=0, post=1,
     )  # fmt: skip
     payload = int.from_bytes(command, "little")
     vectors += [idle | dict(command__valid=1, command__payload=payload), idle]
@@ -213,7 +207,7 @@ def test_convolution(pixels):
     vectors += [dict(psum_rd_en=every, psum_rd_slot=0, psum_rd_addr=g) for g in range(groups)]
     vectors += [{}] * 4
 
-    dut = Queued(ArrayUnit(config), depth=8)
+    dut = Queued(ArrayUnit(TINY), depth=8)
     psums = [f"psum__{i}" for i in range(pixels)]
     outputs = ["post", "idle", "inc_array", "inc_macs_gated", *psums]
     ways = {
@@ -232,7 +226,7 @@ def test_convolution(pixels):
         assert sum(sample["inc_array"] for sample in results) == 9 * blocks * groups, way
     seen = [n for n in outputs if not n.startswith("psum")]
     same({way: [{n: s[n] for n in seen} for s in r] for way, r in ways.items()}, "seed 3")
-    assert post_synthesis(dut, name="dut").cells["DSP48E2"] == config.macs_per_cycle // 2
+    assert post_synthesis(dut, name="dut").cells["DSP48E2"] == TINY.macs_per_cycle // 2
 
 
 # ---- All of it ---------------------------------------------------------------------------------

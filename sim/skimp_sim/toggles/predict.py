@@ -17,7 +17,7 @@ from skimp_sim.golden.params import pads, pool_window
 from skimp_sim.toggles.streams import array_toggles, depthwise_toggles
 from skimp_sim.traffic import transfers
 
-__all__ = ["SLICE_UNITS", "predict_toggles", "random_toggles"]
+__all__ = ["SLICE_UNITS", "array_streams", "predict_toggles", "random_toggles"]
 
 _UNITS = ("operands_ifmap", "operands_wgt", "products", "sums", "links")
 SLICE_UNITS = (*_UNITS, *(f"dw_{unit}" for unit in _UNITS))
@@ -121,8 +121,26 @@ class _Map:
         return np.pad(found, [(0, 0)] * which.ndim + [(0, short)])
 
 
-def _array(graph, program, layer, commands, values, rng) -> Counter:
-    """Toggles of all CONV commands of a layer, from a sample of their passes."""
+def array_streams(graph, program, layer, commands, values, rng):
+    """Yield some tiles of a layer as operands, clock by clock in the order of the commands.
+
+    Parameters
+    ----------
+    graph : Graph
+    program : Program
+    layer : Layer
+    commands : list
+        CONV commands of the layer.
+    values : dict
+        Activations by tensor number.
+    rng : np.random.Generator
+
+    Yields
+    ------
+    tuple
+        ifmap values [clock, pixel, in_channels], weights [clock, in_channels, pair, 2], and how
+        many of the ifmap values are real.
+    """
     config, op = program.config, graph.weighted_op(layer.op_indices)
     source = _Map(graph, program, op, values)
     words, depth = config.in_channels, source.x.shape[2]
@@ -132,23 +150,32 @@ def _array(graph, program, layer, commands, values, rng) -> Counter:
         for r in range(source.r)
         for s in range(source.s)
     ]
-    # Pixels x channels x taps; and how many of the output channels beside them are real.
     works = np.array([_works(config, c) for c in commands], float)
-    real = sum(works * [c.co_valid / config.out_channels for c in commands]) / works.sum()
-    found, sampled = Counter(), 0
     for _ in range(_TILES):
         command = commands[rng.choice(len(commands), p=works / works.sum())]
         clocks = _pass_clocks(config, command)
         which = source.lanes(rng, command, config.pixels, clocks)
         first = int(rng.integers(max(1, len(taps) - _PASSES + 1)))
-        acts, wgts = [], []
+        acts, wgts, real = [], [], 0
         low = 2 * rng.integers(-(-_num_outputs(graph, op) // 2), size=_PAIRS)
         for block, r, s in taps[first : first + _PASSES]:
             acts.append(source.at(which, r, s, slice(block, block + words)))
             now = _weights(graph, op, source.wgt, low, r, s, slice(block, block + words))
             wgts.append(np.broadcast_to(now, (clocks, *now.shape)))
-            sampled += (which >= 0).sum() * min(words, depth - block)
-        found += array_toggles(config, np.concatenate(acts), np.concatenate(wgts))
+            real += (which >= 0).sum() * min(words, depth - block)
+        yield np.concatenate(acts), np.concatenate(wgts), real
+
+
+def _array(graph, program, layer, commands, values, rng) -> Counter:
+    """Toggles of all CONV commands of a layer, from a sample of their passes."""
+    config = program.config
+    # Pixels x channels x taps; and how many of the output channels beside them are real.
+    works = np.array([_works(config, c) for c in commands], float)
+    real = sum(works * [c.co_valid / config.out_channels for c in commands]) / works.sum()
+    found, sampled = Counter(), 0
+    for acts, wgts, operands in array_streams(graph, program, layer, commands, values, rng):
+        found += array_toggles(config, acts, wgts)
+        sampled += operands
     share = works.sum() / max(1, sampled)
     by_output = ("operands_wgt", "products", "sums")
     return Counter({u: n * share * (real if u in by_output else 1.0) for u, n in found.items()})

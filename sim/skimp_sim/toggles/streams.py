@@ -11,7 +11,7 @@ import numpy as np
 from skimp.config import CHAIN, DW_SUM_BITS, Config
 from skimp.prim.dsp48e2 import PACK_SHIFT, PAIR_SHIFT, PackedPair, PackedSlice
 
-__all__ = ["array_toggles", "changes", "depthwise_toggles"]
+__all__ = ["array_toggles", "changes", "depthwise_toggles", "held"]
 
 ACT_BITS, WGT_BITS, FIELD_BITS = 9, 8, PACK_SHIFT
 _PRODUCT_BITS, _PLAIN_BITS, _AD_BITS, _P_BITS = 36, 17, 27, 48
@@ -24,7 +24,7 @@ def changes(values: np.ndarray, bits: int) -> int:
     return int(np.bitwise_count((values[1:] ^ values[:-1]).astype(np.uint64) & mask).sum())
 
 
-def _held(values: np.ndarray, taken: np.ndarray) -> np.ndarray:
+def held(values: np.ndarray, taken: np.ndarray) -> np.ndarray:
     """Return what registers hold that take a value only where `taken`; 0 before the first one."""
     clocks = np.arange(1, len(values) + 1).reshape(-1, *[1] * (taken.ndim - 1))
     latest = np.maximum.accumulate(np.where(taken, clocks, 0), axis=0)
@@ -51,7 +51,7 @@ def array_toggles(config: Config, acts: np.ndarray, wgts: np.ndarray) -> Counter
     scale = config.out_channels // 2 / wgts.shape[2]
     found = Counter()
     taken = (acts != 0) if config.gating else np.ones(acts.shape, bool)
-    operand = _held(acts, taken)
+    operand = held(acts, taken)
     found["operands_ifmap"] = config.out_channels // 2 * changes(operand, ACT_BITS)
     # Slice k sees its activation k clocks late, and whether it is 0; one more register of the
     # activation lies in the feed.
@@ -71,7 +71,7 @@ def array_toggles(config: Config, acts: np.ndarray, wgts: np.ndarray) -> Counter
     # [clock, pixel, in_channels, pair, what a multiplier takes]
     products = multiplied[:, None] * operand[..., None, None]
     works = np.broadcast_to(taken[..., None, None], products.shape)
-    products = _held(products, works)
+    products = held(products, works)
     found["products"] = scale * changes(products, product_bits)
     added = np.where(works, products, 0)
     chained = added.reshape(*added.shape[:2], -1, CHAIN, *added.shape[3:])
@@ -119,9 +119,9 @@ def depthwise_toggles(
     if config.gating:
         taken = (wgt != 0) & (pair != 0).any(axis=2)
     both = np.broadcast_to(taken[:, :, None], pair.shape)
-    operand, weight = _held(pair, both).astype(np.int64), _held(wgt, taken)
-    held = operand * weight[:, :, None]
-    product = np.where(both, held, 0)
+    operand, weight = held(pair, both).astype(np.int64), held(wgt, taken)
+    multiplied = operand * weight[:, :, None]
+    product = np.where(both, multiplied, 0)
     found["links"] = changes(acts, ACT_BITS)
     ifmap, weights = changes(operand, ACT_BITS), changes(weight, WGT_BITS)
     if not config.dw_slices:  # two digits of the weight after the other
@@ -129,8 +129,8 @@ def depthwise_toggles(
         found["operands_ifmap"] = 2 * ifmap
         found["operands_wgt"] = weights + changes(weight >> 3, 5)
         found["products"] = (
-            changes(operand * low_half[:, :, None], 13) + changes(held, 4)
-            + changes(held >> 4, 12) + changes(product, 16)
+            changes(operand * low_half[:, :, None], 13) + changes(multiplied, 4)
+            + changes(multiplied >> 4, 12) + changes(product, 16)
         )  # fmt: skip
     elif config.packed:
         packed = (operand[:, :, 1] << PAIR_SHIFT) + operand[:, :, 0]
@@ -142,7 +142,7 @@ def depthwise_toggles(
     else:
         found["operands_ifmap"] = ifmap
         found["operands_wgt"] = weights
-        found["products"] = changes(held, _PLAIN_BITS) + 2 * changes(product, _PLAIN_BITS)
+        found["products"] = changes(multiplied, _PLAIN_BITS) + 2 * changes(product, _PLAIN_BITS)
     summed = _running(product, first)
     found["sums"] = changes(summed, DW_SUM_BITS)
     return found
