@@ -7,9 +7,15 @@ from pathlib import Path
 from keeping import RESULTS, kept
 from markdown_table import head, line
 
+from skimp_boards.devices import ECP5, ULTRASCALE_PLUS
+from skimp_boards.groups import GROUPS, REST
+
 __all__ = ["HISTORY", "area", "grown", "with_entry", "write_synth"]
 
 HISTORY = RESULTS / "synth-history.json"
+
+_LABELS = tuple(dict.fromkeys((*ULTRASCALE_PLUS.columns.values(), *ECP5.columns.values())))
+_ALL = "**all**"
 
 _INTRO = """\
 Written by `make synth` from `docs/results/synth-*.json` and `synth-history.json`; do not edit.
@@ -61,11 +67,15 @@ def grown(entries: list[dict]) -> list[str]:
     """Return the table of the newest entry's groups, with growth since the one before it."""
     newest = entries[-1]
     before = entries[-2] if len(entries) > 1 else newest
-    rows = head("part", *newest["total"])
-    for name, numbers in [*newest["groups"].items(), ("**all**", newest["total"])]:
-        old = before["total"] if name == "**all**" else before["groups"].get(name, {})
-        cells = (f"{n:,g}{_percent(n, old.get(key, 0))}" for key, n in numbers.items())
-        rows.append(line(name, *cells))
+    labels = [label for label in _LABELS if label in newest["total"]]
+    rows = head("part", *labels)
+    old = {**before["groups"], _ALL: before["total"]}
+    now = {**newest["groups"], _ALL: newest["total"]}
+    for part in (*GROUPS, REST, _ALL):
+        if part in now:
+            numbers, were = now[part], old.get(part, {})
+            cells = (f"{numbers[k]:,g}{_percent(numbers[k], were.get(k, 0))}" for k in labels)
+            rows.append(line(part, *cells))
     return rows
 
 

@@ -8,13 +8,28 @@ from skimp_boards.devices import Device
 from skimp_boards.netlist import Depth
 from skimp_boards.synth_blocks import total
 
-__all__ = ["MAX_LEVELS", "REGISTER_MEMORIES", "Check", "checks", "expected_memories"]
+__all__ = ["MAX_LEVELS", "QUEUES", "REGISTER_MEMORIES", "Check", "checks", "expected_memories"]
 
 MAX_LEVELS = 8
 """Levels of LUT and carry between two registers that 300 MHz should stand."""
 
 REGISTER_MEMORIES: dict[str, str] = {}
 """Block and memory, "block memory", that may be flip-flops: why."""
+
+QUEUES = {
+    "drain_unit": "posts",
+    "load_unit": "runs",
+    "store_unit": "queue tickets",
+    "axi_reader": "owners",
+    "axi_writer": "lengths unanswered",
+    "sequencer": "fetched queue_array queue_depthwise queue_drain queue_load queue_store queue_wgt",
+    "unit_reader": "units wanted",
+    "unit_writer": "bursts marks places",
+    "rlc_decoder": "lane_0",
+    "rlc_encoder": "bytes filled frames coder.planner.plans",
+    "act_store": "queue",
+}
+"""Block -> its queues, small memories that must be LUT RAM, whatever the configuration."""
 
 _ARRAY = ("pe_chain", "pe_array")
 _WRONG = 4
@@ -30,7 +45,10 @@ class Check:
 
 
 def expected_memories(config: Config, block: str) -> dict[str, float]:
-    """Return the BRAM36, URAM288 and LUTs of LUT RAM that the configuration asks of a block."""
+    """Return the BRAM36, URAM288 and LUTs of LUT RAM that the configuration asks of a block.
+
+    LUT RAM of queues (`QUEUES`) is not in it.
+    """
     area = fixed_area(config, block)
     return {"bram36": area["bram36"], "uram": area["uram"], "lutram": area["lut"]}
 
@@ -56,17 +74,29 @@ def _budget(device: Device, found: dict[str, dict]) -> list[Check]:
     ]
 
 
+def _misplaced(wanted: dict[str, float], queues: list[str], block: dict) -> list[str]:
+    """Say which memories of a block are not where they should be."""
+    wrong = [
+        f"{key} {block[key]:g} instead of {number:g}"
+        for key, number in wanted.items()
+        if (block[key] < number if key == "lutram" and queues else block[key] != number)
+    ]
+    kinds = {name.rpartition(".")[0]: kind for name, kind in block["memories"].items()}
+    return wrong + [
+        f"{queue} {kinds.get(queue, 'nowhere')} instead of LUTRAM"
+        for queue in queues
+        if not kinds.get(queue, "").startswith("LUTRAM")
+    ]
+
+
 def _memories(config: Config, found: dict[str, dict]) -> Check:
     wrong = {}
     for name in block_counts(config):
         if name in found:
-            wanted = expected_memories(config, name)
-            if any(found[name][key] != number for key, number in wanted.items()):
-                wrong[name] = ", ".join(
-                    f"{key} {found[name][key]:g} instead of {number:g}"
-                    for key, number in wanted.items()
-                    if found[name][key] != number
-                )
+            queues = QUEUES.get(name, "").split()
+            lines = _misplaced(expected_memories(config, name), queues, found[name])
+            if lines:
+                wrong[name] = ", ".join(lines)
     return _none("memories that are not what the configuration says", wrong)
 
 

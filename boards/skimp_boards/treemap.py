@@ -4,6 +4,7 @@ import matplotlib
 import squarify
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
 
 from skimp_boards.groups import GROUPS, REST, group_of
 
@@ -18,10 +19,14 @@ _COLOURS = dict(
         strict=True,
     )
 )
-_FREE = "#ffffff"
+_LEFT = "left"
 _WIDTH, _HEIGHT = 160, 100
-_SMALLEST = 0.004
-"""Share of the map below which a tile has no name."""
+_POINTS = 2.5
+"""Of a unit of the map, about."""
+
+_LEAST_POINTS, _MOST_POINTS = 4.5, 8
+_CHARACTER, _LINES = 0.65, 2.6
+"""How wide a letter and how high two lines are, in sizes of the letters."""
 
 
 def treemap(kept: dict) -> Figure:
@@ -30,45 +35,46 @@ def treemap(kept: dict) -> Figure:
     Every resource of the budget has a map; what the budget has left is white.
     """
     names = list(kept["budget"])
-    figure = Figure(figsize=(13, 4.4 * -(-len(names) // 2)))
-    shown = {}
-    for axes, name in zip(figure.subplots(-(-len(names) // 2), 2).flat, names):
-        shown |= _draw(axes, kept, name)
+    rows = -(-len(names) // 2)
+    figure = Figure(figsize=(13, 4.4 * rows))
+    for axes, name in zip(figure.subplots(rows, 2, squeeze=False).flat, names):
+        _draw(axes, kept, name)
     for axes in figure.axes[len(names) :]:
         axes.axis("off")
-    handles = [
-        handle for group, handle in sorted(shown.items(), key=lambda s: [*_COLOURS].index(s[0]))
-    ]
+    handles = [Patch(color=_COLOURS[group], label=group) for group in kept["groups"]]
     figure.legend(handles=handles, loc="lower center", ncols=len(handles), fontsize=9)
     figure.suptitle(f"{kept['config']} on {kept['device']}, by {kept['tool']}")
     figure.tight_layout(rect=(0, 0.04, 1, 1))
     return figure
 
 
-def _draw(axes: Axes, kept: dict, name: str) -> dict:
-    """Draw one resource; return group -> a tile of it."""
+def _draw(axes: Axes, kept: dict, name: str) -> None:
     tiles = [(b["count"] * b[name], block) for block, b in kept["blocks"].items() if b[name]]
     tiles.sort(key=lambda tile: (-tile[0], tile[1]))
     used, budget = sum(size for size, _ in tiles), kept["budget"][name]
     if used < budget:
-        tiles.append((budget - used, ""))
+        tiles.append((budget - used, _LEFT))
     sizes = squarify.normalize_sizes([size for size, _ in tiles], _WIDTH, _HEIGHT)
-    shown = {}
     for (size, block), rect in zip(tiles, squarify.squarify(sizes, 0, 0, _WIDTH, _HEIGHT)):
-        group = group_of(block)
-        (patch,) = axes.bar(
-            rect["x"], rect["dy"], rect["dx"], bottom=rect["y"], align="edge", edgecolor="black",
-            linewidth=0.4, color=_COLOURS[group] if block else _FREE, label=group,
-        )  # fmt: skip
-        if block:
-            shown[group] = patch
-        if rect["dx"] * rect["dy"] >= _SMALLEST * _WIDTH * _HEIGHT:
-            axes.text(
-                rect["x"] + rect["dx"] / 2, rect["y"] + rect["dy"] / 2,
-                f"{block or 'left'}\n{size:,g}", ha="center", va="center", clip_on=True,
-                fontsize=min(8, 1.3 * rect["dx"] / max(4, len(block)) * 2),
-                rotation=90 if rect["dy"] > 2.5 * rect["dx"] else 0,
-            )  # fmt: skip
+        x, y, dx, dy = (rect[side] for side in ("x", "y", "dx", "dy"))
+        colour = "white" if block == _LEFT else _COLOURS[group_of(block)]
+        axes.add_patch(Rectangle((x, y), dx, dy, facecolor=colour, edgecolor="black", lw=0.4))
+        _name(axes, f"{block}\n{size:,g}", x, y, dx, dy)
     axes.set_title(f"{name}: {used:,g} of {budget:,} budgeted", fontsize=10)
+    axes.set(xlim=(0, _WIDTH), ylim=(0, _HEIGHT))
     axes.axis("off")
-    return shown
+
+
+def _name(axes: Axes, text: str, x: float, y: float, dx: float, dy: float) -> None:
+    """Write into a tile, along its longer side, where it fits."""
+    across, along = sorted((dx, dy))
+    points = min(
+        _MOST_POINTS,
+        _POINTS * along / (_CHARACTER * max(map(len, text.splitlines()))),
+        _POINTS * across / _LINES,
+    )
+    if points >= _LEAST_POINTS:
+        turned = 90 if dy > dx else 0
+        axes.text(
+            x + dx / 2, y + dy / 2, text, ha="center", va="center", fontsize=points, rotation=turned
+        )

@@ -4,6 +4,7 @@ import copy
 import json
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -15,7 +16,7 @@ from skimp_boards.blocks import blocks
 from skimp_boards.board import Board
 from skimp_boards.devices import XCZU7EV
 from skimp_boards.groups import GROUPS, REST, group_of
-from skimp_boards.synth_blocks import synthesise
+from skimp_boards.synth_blocks import CACHE, synthesise
 from skimp_boards.synth_checks import checks, expected_memories
 from skimp_boards.treemap import treemap
 from skimp_sim.cli import main
@@ -29,7 +30,7 @@ ON_XILINX = Board(
     make_top=Skimp,
     platform="xilinx",
 )
-SYNTHESISED = ("pe_chain", "pe_array", "psum_spad")
+SYNTHESISED = ("pe_chain", "pe_array", "psum_spad", "axi_writer")
 
 
 def run(arguments, board=ON_XILINX):
@@ -41,7 +42,7 @@ def run(arguments, board=ON_XILINX):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """The folder where the command has left JSON, treemap and kept results of three blocks."""
+    """The folder where the command has left JSON, treemap and kept results of four blocks."""
     pytest.importorskip("pyosys", reason="pip install 'skimp[synth]'")
     folder = tmp_path_factory.mktemp("synth")
     result = run(_arguments(folder))
@@ -95,7 +96,7 @@ def test_json(kept):
         "LUT": 161_280, "FF": 322_560, "DSP48E2": 1_676, "BRAM36": 280, "URAM288": 91
     }  # fmt: skip
     assert kept["total"]["DSP48E2"] == 32
-    assert list(kept["groups"]) == ["array chain", "buffers"]
+    assert list(kept["groups"]) == ["array chain", "DMA", "buffers"]
     assert all(check["holds"] for check in kept["checks"])
     assert kept["seconds"] > 0 and 100 < kept["peak_mb"] < 2000
 
@@ -114,6 +115,30 @@ def test_memories_land_where_they_should(found):
     wanted = expected_memories(TINY, "psum_spad")
     assert wanted["bram36"] > 0 and wanted["lutram"] > 0
     assert {key: spad[key] for key in wanted} == wanted
+
+
+def test_deep_memories_are_urams(tmp_path):
+    """32 URAM288 of weights on zcu104: four of its slices, as deep and as wide as it says."""
+    pytest.importorskip("pyosys", reason="pip install 'skimp[synth]'")
+    config = PRESETS["zcu104"]
+    found = synthesise([b for b in blocks(config) if b.name == "wgt_spad"], cache=tmp_path)
+    assert set(found["wgt_spad"]["memories"].values()) == {"URAM"}
+    words = config.min_pass_cycles * config.wgt_depth
+    bits = 8 * config.wgt_slice_bytes
+    urams = config.wgt_slices * -(-bits // 72) * -(-words // 4096)
+    assert found["wgt_spad"]["uram"] == expected_memories(config, "wgt_spad")["uram"] == urams
+    assert failing(found, config) == []
+
+
+@pytest.mark.long
+def test_zcu104_holds():
+    """Every block; those that build/synth has are not synthesised again."""
+    pytest.importorskip("pyosys", reason="pip install 'skimp[synth]'")
+    config = PRESETS["zcu104"]
+    found = synthesise(blocks(config), cache=Path(__file__).parents[2] / CACHE)
+    assert failing(found, config) == []
+    assert sum(block["seconds"] for block in found.values()) < 45 * 60
+    assert max(block["peak_mb"] for block in found.values()) < 12_000
 
 
 def test_kept_results_are_not_synthesised_again(folder):
@@ -156,6 +181,11 @@ def test_over_the_budget(folder):
             "psum_spad",
             {"memory_register_bits": {"finished.memory": 512}},
             "memories in flip-flops: psum_spad: finished.memory (512 bits)",
+        ),
+        (
+            "axi_writer",
+            {"memories": {"lengths.storage": "BLOCKRAM_SDP"}},
+            "memories that are not what the configuration says: axi_writer: lengths BLOCKRAM_SDP",
         ),
         ("psum_spad", {"latches": ["top.l"]}, "latches: psum_spad: top.l"),
         ("psum_spad", {"conflicts": ["net 2"]}, "nets with two drivers: psum_spad: net 2"),
