@@ -12,7 +12,15 @@ SOURCES = {
     "skimp_compiler": ROOT / "compiler" / "skimp_compiler",
     "skimp_boards": ROOT / "boards" / "skimp_boards",
 }
-NO_AMARANTH = ("config.py", "configs.py", "isa.py", "regs.py", "docs.py", "rlc/format.py")
+NO_AMARANTH = (
+    "config.py",
+    "configs.py",
+    "isa.py",
+    "regs.py",
+    "docs.py",
+    "link/format.py",
+    "rlc/format.py",
+)
 """Modules of hw/skimp that drivers and compiler load without the HDL."""
 
 

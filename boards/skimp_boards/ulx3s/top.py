@@ -7,14 +7,12 @@ from amaranth.lib.wiring import In, Out
 
 from skimp.config import Config, ConfigError
 from skimp.link.board_link import BoardLink
+from skimp.link.format import BAUD
 from skimp.top import Skimp
 from skimp_boards.ulx3s.pins import CLOCK_MHZ
 from skimp_boards.ulx3s.pll import find_dividers, make_pll
 
-__all__ = ["BAUD", "DRAM_BYTES", "Ulx3sTop"]
-
-BAUD = 3_000_000
-"""The FT231X's fastest."""
+__all__ = ["DRAM_BYTES", "Ulx3sTop"]
 
 DRAM_BYTES = 256 << 10
 """Block RAM that serves as DRAM: 128 of the 208 DP16KD."""
@@ -50,7 +48,7 @@ class Ulx3sTop(wiring.Component):
         The button resets everything; the memory keeps its contents.
     ftdi_rxd, wifi_gpio0 : Out(1)
     led : Out(8)
-        From lamp 0: alive, busy, done, error, interrupt, held in reset, damaged packet, receiving.
+        From lamp 0: busy, done, error, interrupt, held in reset, damaged packet, receiving, alive.
     """
 
     def __init__(
@@ -107,10 +105,10 @@ class Ulx3sTop(wiring.Component):
         )
         waited = Signal(range(16 if self._is_simulated else _DEBOUNCE_CLOCKS))
         resting = Signal(init=1)
-        m.d.always += resting.eq(~ready | (waited != (1 << len(waited)) - 1))
+        m.d.always += resting.eq(~waited.all())
         with m.If(~ready):
             m.d.always += waited.eq(0)
-        with m.Elif(resting):
+        with m.Elif(~waited.all()):
             m.d.always += waited.eq(waited + 1)
         m.d.comb += sync.rst.eq(resting)
 
@@ -128,12 +126,12 @@ class Ulx3sTop(wiring.Component):
             self.wifi_gpio0.eq(1),
             self.led.eq(
                 Cat(
-                    alive[-1],
                     link.status,
                     skimp.irq,
                     link.hold_reset,
                     link.damaged,
                     ~self.ftdi_txd,
+                    alive[-1],
                 )
             ),
         ]

@@ -18,7 +18,9 @@ from typing import NamedTuple
 
 __all__ = [
     "ANSWER_BYTES",
+    "BAUD",
     "CRC_BYTES",
+    "IDENTITY_BYTES",
     "LINK_ERRORS",
     "MAX_BLOCK_BYTES",
     "PAYLOAD_BIT",
@@ -44,6 +46,9 @@ VERSION = 1
 SYNC_REQUEST = 0xA5
 SYNC_ANSWER = 0x5A
 PAYLOAD_BIT = 0x80
+BAUD = 3_000_000
+"""Of our boards: the fastest of an FT231X."""
+
 MAX_BLOCK_BYTES = 1024
 """Most bytes of a payload."""
 
@@ -67,7 +72,7 @@ class Opcode(enum.IntEnum):
     """What a request asks for."""
 
     IDENTIFY = 0x01
-    """`Identity.size` bytes that say what the board is."""
+    """IDENTITY_BYTES that say what the board is."""
     READ_REGISTER = 0x02
     """4 bytes from the accelerator's AXI4-Lite port."""
     READ_MEMORY = 0x03
@@ -116,8 +121,10 @@ class Identity(NamedTuple):
     dram_bytes: int
     clock_hz: int
     dram_base: int
+    """Bus address of the first byte of the memory."""
 
     def pack(self) -> bytes:
+        """Return IDENTITY_BYTES."""
         return _IDENTITY.pack(*self)
 
     @classmethod
@@ -126,6 +133,7 @@ class Identity(NamedTuple):
 
 
 _IDENTITY = struct.Struct("<HHIII")
+IDENTITY_BYTES = _IDENTITY.size
 
 
 class Answer(NamedTuple):

@@ -184,9 +184,7 @@ def test_registers_and_memory(seed):
             assert written.status == Status.OKAY
         for tag in range(10, 30):
             count = bench.random.choice((1, 2, 7, 8, 9, 33))
-            address = bench.random.choice(
-                (0, MEMORY_BYTES - count, bench.random.randrange(1200))
-            )
+            address = bench.random.choice((0, MEMORY_BYTES - count, bench.random.randrange(1200)))
             data = bench.random.randbytes(count)
             answer = await bench.ask(tag, Opcode.WRITE_MEMORY, address, 0, data)
             assert answer == (tag, Status.OKAY, b"")
