@@ -9,7 +9,7 @@ from skimp.dma.axi import Axi4, AxiLite
 from skimp.dma.axi_ports import AxiPorts
 from skimp.top import Skimp
 
-__all__ = ["PORT_BITS", "Zcu104Top"]
+__all__ = ["PORT_BITS", "Zcu104Top", "num_ports"]
 
 PORT_BITS = 128
 """Of the PS's HP ports."""
@@ -17,6 +17,11 @@ PORT_BITS = 128
 _ADDR_BITS = 49  # of an HP port
 _CACHE = 0b0011  # bufferable, may be merged and split
 _RESET_STAGES = 3
+
+
+def num_ports(config: Config) -> int:
+    """Return how many HP ports carry a beat a clock."""
+    return max(1, config.bus_bits // PORT_BITS)
 
 
 class Zcu104Top(wiring.Component):
@@ -49,7 +54,7 @@ class Zcu104Top(wiring.Component):
 
     def __init__(self, config: Config, *, second_clock: bool = False):
         self._config = config
-        self._num_ports = max(1, config.bus_bits // PORT_BITS)
+        self._num_ports = num_ports(config)
         self._fabric = AxiPorts(
             data_bits=config.bus_bits, num_ports=self._num_ports, port_bits=PORT_BITS
         )
