@@ -33,7 +33,7 @@ are no powers of two."""
 
 DUAL = dataclasses.replace(
     WIDE, name="dual", act_words=0, act_depth=0, tile_table_depth=0, dw_rows=1, drain_pixels=1,
-    packed=False, watchdog_cycles=2048,
+    watchdog_cycles=2048,
 )  # fmt: skip
 """The least with a bus of two 128-bit ports; gives up soon where nothing answers."""
 
