@@ -26,7 +26,8 @@ LUTs are not packed in pairs, and instead of a clock there are levels of logic."
 
 _LEVELS = """\
 `reg-reg`: levels on the deepest path between two registers, a LUT or a CARRY8 being one, and in
-brackets with a whole carry chain as one; `ports`: from or to a port of the block, up to a register."""
+brackets with a whole carry chain as one; `ports`: from or to a port of the block, up to a register. A path that runs from one block into
+another is counted in each of them, never as a whole."""
 
 
 def with_entry(entries: list[dict], result: dict, *, commit: str | None) -> list[dict]:
@@ -134,7 +135,7 @@ def write_synth(folder: Path) -> None:
 
 def _effort(result: dict) -> str:
     minutes, gigabytes = result["seconds"] / 60, result["peak_mb"] / 1024
-    return f"{result['tool']}: {minutes:.0f} minutes on one core, {gigabytes:.1f} GiB at most."
+    return f"{result['tool']}: {minutes:.0f} minutes, one process, {gigabytes:.1f} GiB at most."
 
 
 def _budget(result: dict) -> list[str]:

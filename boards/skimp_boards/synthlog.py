@@ -15,7 +15,7 @@ _VENDOR = re.compile(r"\$__(?:XILINX_)?")
 _REGISTERS = re.compile(
     r"^Mapping memory (\S+) in module \S+:\n"
     r"  created (\d+) \$dff cells and \d+ static cells of width (\d+)\.\n"
-    r"  read interface: .*\n"
+    r"(?:(?!Mapping).*\n)*?"  # of its reads
     r"  write interface: (\d+) write mux blocks\.",
     re.MULTILINE,
 )

@@ -110,7 +110,7 @@ def test_bench_keeps_and_writes(bench):
     assert history["schema"] == 1 and len(history["entries"]) == 1
     page = (bench.folder / "synth.md").read_text()
     assert "## tiny on XCZU7EV (bench)" in page
-    assert "3 minutes on one core, 2.0 GiB at most" in page
+    assert "3 minutes, one process, 2.0 GiB at most" in page
     assert "- latches: none\n- slow **(does not hold)**" in page
     assert "| pe_chain | 2 | 200 | 80 | 6 | 16 | 3 | 0 | 2 | 0 | 7 (4) | 3 |" in page
     assert "The first of the history." in page

@@ -25,17 +25,20 @@ module top(input clk, we, g, input [3:0] a, input [7:0] d, e, output [7:0] q, ou
            output x, output reg [7:0] p);
 reg [7:0] kept [0:15];
 (* ram_style = "registers" *) reg [7:0] lost [0:15];
+(* ram_style = "registers" *) reg [7:0] sunk [0:7];
+reg [7:0] s;
 always @(posedge clk) begin
-  if (we) begin kept[a] <= d; lost[a] <= d; end
+  if (we) begin kept[a] <= d; lost[a] <= d; sunk[a[2:0]] <= d; end
+  s <= sunk[d[2:0]];
   p <= d[3:0] * e[3:0];
 end
-assign q = kept[a] ^ lost[a];
+assign q = kept[a] ^ lost[a] ^ s;
 always @* if (g) l = d[0];
 assign x = d[1] & we;
 assign x = d[2] | we;
 endmodule
 """
-"""A latch, a net with two drivers, a memory in flip-flops, a product in LUTs."""
+"""A latch, a net with two drivers, two memories in flip-flops, a product in LUTs."""
 
 
 def synthesise(text, folder, top="top"):
@@ -115,7 +118,7 @@ def test_what_the_log_says(tmp_path):
     assert len(latch_cells(module)) == 1
     assert conflicts(log)
     assert memory_targets(log) == {"kept": "LUTRAM_SP"}
-    assert memory_register_bits(log) == {"lost": 128}
+    assert memory_register_bits(log) == {"lost": 128, "sunk": 64}
     assert multipliers_left(log) == 1, "too narrow for a slice"
     with pytest.raises(ValueError, match="multiplications"):
         multipliers_left("nothing")
