@@ -35,6 +35,20 @@ MULTIPLIERS_LEFT = "Multiplications outside of slices:"
 _BEFORE_ABC9 = "splitnets\n"
 """Or it may stop at a name that it uses twice (YosysHQ/yosys#4349)."""
 
+_LEAST_SHARED = 16
+"""Flip-flops that a clock enable or a reset must serve to stay one."""
+
+_ECP5_FLIP_FLOPS = (
+    "$_DFF_?_ 01",
+    "$_DFF_?P?_ r",
+    "$_SDFF_?P?_ r",
+    "$_DFFE_??_ 01",
+    "$_DFFE_?P??_ r",
+    "$_SDFFE_?P??_ r",
+    "$_DLATCH_?_ x",
+)
+"""What dfflegalize leaves as it is: the kinds that the ECP5 has."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class YosysRun:
@@ -73,22 +87,22 @@ def map_xilinx(top: str, netlist: Path, *, options: str = "") -> str:
     )
 
 
-def map_ecp5(top: str, netlist: Path, *, options: str = "") -> str:
+def map_ecp5(top: str, netlist: Path) -> str:
     """Return the Yosys commands that map a top module to ECP5 and write its netlist.
 
-    Parameters
-    ----------
-    top : str
-    netlist : Path
-    options : str
-        Further options of synth_ecp5.
+    All flip-flops of a slice share clock enable and reset, and what placing takes grows with the
+    number of such sets: enables and resets of a few flip-flops become logic.
     """
-    synth = f"synth_ecp5 {options} -top {top}"
+    synth = f"synth_ecp5 -abc9 -top {top}"
+    kinds = " ".join(f"-cell {kind}" for kind in _ECP5_FLIP_FLOPS)
     return (
-        f"{synth} -run begin:map_luts\n"
+        f"{synth} -run begin:map_ffs\n"
+        "opt_clean\n"
+        f"dfflegalize {kinds} -mince {_LEAST_SHARED} -minsrst {_LEAST_SHARED}\n"
+        f"{synth} -run map_ffs:map_luts\n"
         f"{_BEFORE_ABC9}"
         f"{synth} -run map_luts:\n"
-        f"select {top}\nwrite_json -selected {netlist}\nselect -clear\n"
+        f"write_json {netlist}\n"
     )
 
 
