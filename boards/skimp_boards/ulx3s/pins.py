@@ -7,6 +7,11 @@ __all__ = ["CLOCK_MHZ", "CLOCK_PIN", "PINS", "Pin", "constraints"]
 CLOCK_MHZ = 25
 CLOCK_PIN = "clk_25mhz"
 
+_CONFIGURATION = (
+    "SYSCONFIG CONFIG_IOVOLTAGE=3.3 COMPRESS_CONFIG=ON MCCLK_FREQ=62 "
+    "SLAVE_SPI_PORT=DISABLE MASTER_SPI_PORT=ENABLE SLAVE_PARALLEL_PORT=DISABLE;"
+)
+
 
 @dataclass(frozen=True)
 class Pin:
@@ -45,8 +50,7 @@ def constraints() -> str:
     lines = [
         "BLOCK RESETPATHS;",
         "BLOCK ASYNCPATHS;",
-        "SYSCONFIG CONFIG_IOVOLTAGE=3.3 COMPRESS_CONFIG=ON MCCLK_FREQ=62 SLAVE_SPI_PORT=DISABLE "
-        "MASTER_SPI_PORT=ENABLE SLAVE_PARALLEL_PORT=DISABLE;",
+        _CONFIGURATION,
     ]
     for port, pin in PINS.items():
         drive = "" if pin.drive_ma is None else f" DRIVE={pin.drive_ma}"

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 import pytest
 from amaranth import *
-from amaranth.lib import wiring
 from amaranth.sim import Simulator
 
 from skimp.link.format import (

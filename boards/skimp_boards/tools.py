@@ -1,0 +1,75 @@
+"""Programs that take minutes: in a process of their own, with a limit, a log, and kept results."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from skimp.config import ConfigError
+
+__all__ = ["once", "python_tool", "run_tool"]
+
+
+def python_tool(package: str, function: str) -> list[str]:
+    """Return the command that calls a function of a package with the arguments behind it.
+
+    Raises
+    ------
+    ConfigError
+        The package is not installed.
+    """
+    if find_spec(package) is None:
+        name = package.replace("_", "-")
+        raise ConfigError(f"{name} is missing: pip install 'skimp[synth]'")
+    code = f"import sys; from {package} import {function} as f; sys.exit(f(sys.argv[1:]))"
+    return [sys.executable, "-c", code]
+
+
+def run_tool(command: Sequence[str | Path], *, log: Path, seconds: int) -> None:
+    """Run a program; what it says goes to a file.
+
+    Raises
+    ------
+    ConfigError
+        It failed or took longer than `seconds`; the line names the file and its last error.
+    """
+    words = [str(word) for word in command]
+    with open(log, "w") as out:
+        try:
+            code = subprocess.run(
+                words, stdout=out, stderr=subprocess.STDOUT, timeout=seconds, check=False
+            ).returncode
+        except subprocess.TimeoutExpired as error:
+            raise ConfigError(f"{log.stem} took more than {seconds} seconds; see {log}") from error
+        except OSError as error:
+            raise ConfigError(f"{words[0]} cannot be run ({error.strerror})") from error
+    if code != 0:
+        lines = log.read_text(errors="replace").strip().splitlines()
+        errors = [line for line in lines if line.startswith("ERROR")] or lines[-1:]
+        raise ConfigError(f"{log.stem} failed: {' '.join(errors[:1]) or code}; see {log}")
+
+
+def once(outputs: Sequence[Path], key: str, make: Callable[[], None]) -> float:
+    """Make files unless they are there already, made from the same; return the seconds it took.
+
+    Parameters
+    ----------
+    outputs : sequence of Path
+        The first one gets a companion, FILE.key, with the key and the seconds.
+    key : str
+        Changes with everything that goes in.
+    make : callable
+    """
+    note = outputs[0].with_name(outputs[0].name + ".key")
+    if note.is_file() and all(path.is_file() for path in outputs):
+        was, _, seconds = note.read_text().partition(" ")
+        if was == key:
+            return float(seconds)
+    note.unlink(missing_ok=True)
+    start = time.monotonic()
+    make()
+    seconds = round(time.monotonic() - start, 1)
+    note.write_text(f"{key} {seconds}")
+    return seconds
