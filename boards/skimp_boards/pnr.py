@@ -12,8 +12,8 @@ from rich.table import Table
 from skimp.config import Config, ConfigError
 from skimp.configs import load_config
 from skimp_boards.board import Board, load_board
-from skimp_boards.nextpnr_ecp5 import SEED, Ecp5Result, make_bitstream
 from skimp_boards.kept import kept_verilog
+from skimp_boards.nextpnr_ecp5 import SEED, Ecp5Result, make_bitstream
 from skimp_boards.nextpnr_xilinx import CHIPDB, find_nextpnr, place_and_route
 from skimp_compiler.graph import ModelError
 from skimp_sim.bench.verilator import cache_dir
@@ -71,12 +71,14 @@ def _verilog(board: Board, config: Config) -> str:
 
 
 def _spinner() -> Progress:
+    console = Console(stderr=True)
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         TimeElapsedColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
+        disable=not console.is_terminal,
     )
 
 
