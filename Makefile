@@ -14,7 +14,7 @@ JOBS   ?= 2
 export PYTHONHASHSEED := 0
 
 .DEFAULT_GOAL := help
-.PHONY: help sim test test-long lint format verilog bench bench-depthwise bench-rlc bench-traffic bench-energy bench-toggles report-picture reproduce synth clean tools
+.PHONY: help sim test test-long lint format verilog bench bench-depthwise bench-rlc bench-traffic bench-energy bench-toggles report-picture reproduce pnr synth clean tools
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -66,6 +66,9 @@ reproduce: $(STAMP) ## published results computed again, kept in docs/results an
 
 synth: $(STAMP) ## area of a board's accelerator by Yosys, block by block, kept in docs/results [BOARD= CONFIG=]
 	$(BIN)/python bench/synth.py $(if $(BOARD),--board $(BOARD)) $(if $(filter command,$(firstword $(origin CONFIG))),--config $(CONFIG))
+
+pnr: $(STAMP) ## a board through place and route by open tools, kept in docs/results [BOARD=]
+	$(BIN)/python bench/pnr.py $(if $(BOARD),--board $(BOARD))
 
 clean: ## remove everything that is built (the environment stays)
 	rm -rf build .pytest_cache .ruff_cache .hypothesis

