@@ -21,8 +21,8 @@ from skimp_boards.yosys import read_netlist, run_yosys
 from skimp_compiler.compiler import compile_graph
 from skimp_sim.golden.network import run_graph
 from skimp_sim.inputs import load_input
+from skimp_sim.models import load_model
 from skimp_sim.real_networks import input_of, real_networks
-from skimp_sim.run import load_model
 from skimp_sim.toggles.predict import array_streams
 from skimp_sim.toggles.streams import held
 from skimp_sim.traffic import transfers
