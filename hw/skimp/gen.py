@@ -36,6 +36,7 @@ _EMPTY_INITIAL = re.compile(r"^ *initial begin\n *end\n", re.MULTILINE)
 # What Yosys and Amaranth say to themselves; registers have their start values in their declaration.
 _INTERNAL_ATTRIBUTE = re.compile(r"^ *\(\* (?:init|enum_\w+) = .* \*\)\n", re.MULTILINE)
 _WAKE = re.compile(r"\\\$auto\$verilog_backend\.cc:\d+:dump_module\$(\d+) ")
+_AUTO = re.compile(r"\$auto\$\w+\.cc:\d+:")
 _CLOCKED = re.compile(r"\A[^;]*[ ,]clk[,)]")
 
 
@@ -64,7 +65,7 @@ def to_verilog(component, *, name: str, platform=None) -> str:
     text = done.pop(name) + "".join(done[key] for key in sorted(done))
     for pattern in (_ZERO_INIT, _EMPTY_INITIAL, _INTERNAL_ATTRIBUTE):
         text = pattern.sub("", text)
-    return _WAKE.sub(r"\\$wake$\1 ", text)
+    return _AUTO.sub("$", _WAKE.sub(r"\\$wake$\1 ", text))
 
 
 def write_verilog(

@@ -74,15 +74,22 @@ def test_attributes_are_those_that_vivado_reads(written):
     assert not re.search(r"\.(py|cc)\b", text)
 
 
+def ports_of(top):
+    """Return the names of a top level that nobody elaborates."""
+    for part in (top, top._fabric):
+        part._MustUse__silence = True
+    return set(top.signature.members)
+
+
 def test_second_clock_is_a_port_and_no_more():
-    ports = dict(Zcu104Top(SMALL, second_clock=True).signature.members.items())
-    assert set(ports) - set(Zcu104Top(SMALL).signature.members) == {"aclk2x"}
+    ports = ports_of(Zcu104Top(SMALL, second_clock=True))
+    assert ports - ports_of(Zcu104Top(SMALL)) == {"aclk2x"}
 
 
 def test_preset_has_four_ports():
     board = load_board("zcu104")
     assert board.config == PRESETS["zcu104"]
-    members = board.make_top(board.config).signature.members
+    members = ports_of(board.make_top(board.config))
     assert [p for p in range(8) if f"m_axi_hp{p}_araddr" in members] == [0, 1, 2, 3]
 
 
