@@ -1,5 +1,6 @@
 """What Yosys makes of a component, as Verilog that a simulator runs: the netlist and its cells."""
 
+import fcntl
 import hashlib
 import json
 import re
@@ -79,28 +80,34 @@ def post_synthesis(component: wiring.Component, *, name: str, urams: bool = True
     recipe = [text, script(*map(Path, "abc")), _version()]
     digest = hashlib.sha256("\0".join(recipe).encode()).hexdigest()[:20]
     kept = cache_dir() / "netlists" / f"{name}-{digest}.json"
-    if not kept.is_file():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        start = time.monotonic()
-        with tempfile.TemporaryDirectory(dir=kept.parent) as scratch:
-            source, cells, verilog, file = (
-                Path(scratch) / part for part in ("top.v", "top.json", "netlist.v", "top.ys")
-            )
-            source.write_text(text)
-            file.write_text(script(source, cells, verilog))
-            run_yosys(file, seconds=_SECONDS)
-            found = {
-                "cells": cell_counts(read_netlist(cells, name)),
-                "seconds": round(time.monotonic() - start, 1),
-                "verilog": verilog.read_text(),
-            }
-            file.write_text(json.dumps(found))
-            file.replace(kept)
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    with open(kept.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two test workers want the same netlist
+        if not kept.is_file():
+            _synthesise(name, text, script, kept)
     found = json.loads(kept.read_text())
     cells = Counter(found["cells"])
     return Netlist(
         verilog=found["verilog"] + cell_models(cells), cells=cells, seconds=found["seconds"]
     )
+
+
+def _synthesise(name: str, text: str, script, kept: Path) -> None:
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(dir=kept.parent) as scratch:
+        source, cells, verilog, file = (
+            Path(scratch) / part for part in ("top.v", "top.json", "netlist.v", "top.ys")
+        )
+        source.write_text(text)
+        file.write_text(script(source, cells, verilog))
+        run_yosys(file, seconds=_SECONDS)
+        found = {
+            "cells": cell_counts(read_netlist(cells, name)),
+            "seconds": round(time.monotonic() - start, 1),
+            "verilog": verilog.read_text(),
+        }
+        file.write_text(json.dumps(found))
+        file.replace(kept)
 
 
 def cell_models(kinds) -> str:

@@ -234,6 +234,7 @@ def test_convolution():
 
 @pytest.mark.long
 @pytest.mark.verilog
+@pytest.mark.xdist_group("netlist of tiny")
 @pytest.mark.parametrize("name", ["kws_ref_model", "ad01_int8"])
 def test_networks_on_the_netlist_of_tiny(name, models, monkeypatch):
     """Convolutions, depthwise layers, pooling and fully connected layers, at every layer's end."""

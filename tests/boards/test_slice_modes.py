@@ -25,6 +25,7 @@ from skimp_boards.yosys import run_yosys
 from skimp_sim.bench.vectors import flat_ports, run_vectors
 
 pytest.importorskip("pyosys", reason="pip install 'skimp[synth]'")
+pytestmark = pytest.mark.xdist_group("slice modes")
 
 PAGE = Path(__file__).parents[2] / "docs" / "verification.md"
 MODES = {

@@ -165,3 +165,8 @@ def test_wave_formats(sim, tmp_path, monkeypatch):
     monkeypatch.setattr(verilator.subprocess, "run", lambda *a, **k: CompletedProcess(a, 1))
     with pytest.raises(ToolError, match="liblz4-dev"):
         RtlSim(PRESETS["tiny"], dram_bytes=DRAM_BYTES, waves=tmp_path / "toy.fst")
+
+
+def test_toggles_of_another_module():
+    with pytest.raises(ValueError, match="toggles are counted in this configuration's own Verilog"):
+        RtlSim(PRESETS["tiny"], dram_bytes=DRAM_BYTES, verilog="module skimp();", toggles=True)

@@ -127,3 +127,8 @@ def test_pysim_refuses_an_instance():
 def test_bad_arguments(vectors, outputs, backend, message):
     with pytest.raises(ValueError, match=message):
         run_vectors(Wire(), vectors, outputs, backend=backend)
+
+
+def test_pysim_refuses_verilog():
+    with pytest.raises(ValueError, match="pysim runs no Verilog"):
+        run_vectors(Wire(), [{}], ["o"], verilog="module dut(); endmodule")
