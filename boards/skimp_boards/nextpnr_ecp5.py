@@ -8,25 +8,11 @@ from pathlib import Path
 from skimp.config import ConfigError
 from skimp_boards.kept import digest
 from skimp_boards.tools import once, python_tool, run_tool
-from skimp_boards.yosys import run_yosys
+from skimp_boards.yosys import map_ecp5, run_yosys
 
 __all__ = ["Ecp5Part", "Ecp5Result", "make_bitstream"]
 
 SEED = 1
-_LEAST_SHARED = 16
-"""Flip-flops that a clock enable or a reset must serve to stay one."""
-
-_FLIP_FLOPS = (
-    "$_DFF_?_ 01",
-    "$_DFF_?P?_ r",
-    "$_SDFF_?P?_ r",
-    "$_DFFE_??_ 01",
-    "$_DFFE_?P??_ r",
-    "$_SDFFE_?P??_ r",
-    "$_DLATCH_?_ x",
-)
-"""What dfflegalize leaves as it is: the kinds that the ECP5 has."""
-
 _YOSYS_SECONDS = 1500
 _PNR_SECONDS = 3000
 _PACK_SECONDS = 300
@@ -96,26 +82,6 @@ def _versions() -> dict[str, str]:
         raise ConfigError(f"{error.name} is missing: pip install 'skimp[synth]'") from error
 
 
-def _synthesis(source: Path, top: str, netlist: Path) -> str:
-    """Return the Yosys commands of a netlist that nextpnr can place in reasonable time.
-
-    All flip-flops of a slice share clock enable and reset, and what placing takes grows with the
-    number of such sets: enables and resets of a few flip-flops become logic.
-    """
-    synth = f"synth_ecp5 -abc9 -top {top}"
-    kinds = " ".join(f"-cell {kind}" for kind in _FLIP_FLOPS)
-    return (
-        f"read_verilog {source}\n"
-        f"{synth} -run begin:map_ffs\n"
-        "opt_clean\n"
-        f"dfflegalize {kinds} -mince {_LEAST_SHARED} -minsrst {_LEAST_SHARED}\n"
-        f"{synth} -run map_ffs:map_luts\n"
-        "splitnets\n"  # or ABC9 may stop at a name that it uses twice (YosysHQ/yosys#4349)
-        f"{synth} -run map_luts:\n"
-        f"write_json {netlist}\n"
-    )
-
-
 def make_bitstream(
     verilog: str,
     *,
@@ -157,7 +123,7 @@ def make_bitstream(
     bitstream = folder / f"{name}.bit"
     source.write_text(verilog)
     pins.write_text(constraints)
-    commands = _synthesis(source, top, netlist)
+    commands = f"read_verilog {source}\n{map_ecp5(top, netlist)}"
     script.write_text(commands)
 
     say("Yosys")
