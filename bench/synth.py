@@ -43,13 +43,14 @@ def main() -> int:
         name = (load_config(options.config) if options.config else board.config).name
     except ConfigError as error:
         parser.error(str(error))
+    at = commit()  # before files of results differ
     path = RESULTS / f"synth-{options.board}-{name}.json"
     outputs = ["--json", path, "--treemap", path.with_suffix(".svg")]
     code = subprocess.run([SKIMP, "synth", *arguments, *outputs], check=False).returncode
     if code in (0, 1):
         result = json.loads(path.read_text())
         entries = kept(HISTORY).get("entries", [])
-        keep(HISTORY, entries=with_entry(entries, result, commit=commit()))
+        keep(HISTORY, entries=with_entry(entries, result, commit=at))
         write_synth(RESULTS)
         write_page()
     return code
