@@ -174,14 +174,14 @@ def test_says_what_it_is():
     Bench().run(host)
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_registers_and_memory(seed):
     async def host(bench):
         image = bytearray(MEMORY_BYTES)
         for start in range(0, MEMORY_BYTES, 768):
             written = await bench.ask(start // 768, Opcode.WRITE_MEMORY, start, 0, bytes(768))
             assert written.status == Status.OKAY
-        for tag in range(10, 30):
+        for tag in range(10, 20):
             count = bench.random.choice((1, 2, 7, 8, 9, 33))
             address = bench.random.choice((0, MEMORY_BYTES - count, bench.random.randrange(1200)))
             data = bench.random.randbytes(count)
@@ -274,7 +274,7 @@ def test_holds_the_reset_and_tells_the_interrupt():
     Bench().run(host)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_survives_damage(seed):
     """Whatever happens to a packet, its request is not carried out, and the next one is."""
 
