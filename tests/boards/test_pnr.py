@@ -93,7 +93,7 @@ def test_a_bitstream_and_what_is_kept(tools, tmp_path):
     yosys, nextpnr, pack = calls(tools)
     assert "synth_ecp5" in yosys[1] and "ulx3s_top" in yosys[1]
     assert nextpnr[1:7] == ["--85k", "--package", "CABGA381", "--speed", "6", "--seed"]
-    assert str(out / "ulx3s.lpf") in nextpnr and "--compress" in pack
+    assert "ulx3s.lpf" in nextpnr and "--compress" in pack
     # Again: nothing has changed, nothing runs.
     assert run("--board", "ulx3s", "--out", out).exit_code == 0
     assert calls(tools) == []
@@ -114,7 +114,7 @@ def test_a_clock_that_is_not_met_is_status_1(tools, tmp_path, monkeypatch):
 def test_user_errors_are_one_line_and_status_2(tools, tmp_path, monkeypatch):
     out = ("--out", tmp_path / "out")
     fake(tools, "nextpnr", "print('ERROR: no such bel'); sys.exit(3)")
-    board = replace(load_board("ulx3s"), part="XC2064")
+    board = replace(load_board("zcu104"), part="XC2064")
     for arguments, message in (
         (("--board", "ulx4"), "board ulx4: unknown"),
         (("--board", "ulx3s", "--config", "none"), "config none: no such preset"),

@@ -9,16 +9,13 @@ from skimp.config import Config, ConfigError
 from skimp.link.board_link import BoardLink
 from skimp.link.format import BAUD
 from skimp.top import Skimp
-from skimp_boards.nextpnr_ecp5 import Ecp5Part
 from skimp_boards.ulx3s.pins import CLOCK_MHZ
 from skimp_boards.ulx3s.pll import find_dividers, make_pll
 
-__all__ = ["DRAM_BYTES", "PART", "Ulx3sTop"]
+__all__ = ["DRAM_BYTES", "Ulx3sTop"]
 
 DRAM_BYTES = 256 << 10
 """Block RAM that serves as DRAM: 128 of the 208 DP16KD."""
-
-PART = Ecp5Part(size="85k", package="CABGA381", speed=6)
 
 _MOST_BAUD_ERROR = 0.01
 _DEBOUNCE_CLOCKS = 1 << 16
