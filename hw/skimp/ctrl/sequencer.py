@@ -6,6 +6,7 @@ from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.wiring import In, Out
 
 from skimp.config import Config
+from skimp.ctrl.command_queue import CommandQueue
 from skimp.ctrl.decode import COMMAND_BITS, view
 from skimp.ctrl.semaphores import Semaphores
 from skimp.dma.axi import SegmentLayout
@@ -164,7 +165,7 @@ class Sequencer(wiring.Component):
         m.submodules.semaphores = self._sems = sems = Semaphores(num_units=NUM_UNITS + 1)
         self._fifos = []
         for u, unit in enumerate(UNIT_ORDER):
-            fifo = SyncFIFOBuffered(width=COMMAND_BITS, depth=self._config.queue_depth)
+            fifo = CommandQueue(unit=unit, depth=self._config.queue_depth)
             m.submodules[f"queue_{unit.name.lower()}"] = fifo
             head = view(fifo.r_data, Opcode.CHECK)
             out = self.commands[u]
@@ -205,7 +206,7 @@ class Sequencer(wiring.Component):
         head = data.View(_FetchedLayout, fetched.r_data)
         position = Signal(32)
         quiet = Signal()  # since END is there
-        queues_empty = Cat(fifo.level == 0 for fifo in fifos).all()
+        queues_empty = Cat(fifo.empty for fifo in fifos).all()
         m.d.sync += quiet.eq(
             fetched.r_rdy
             & head.end

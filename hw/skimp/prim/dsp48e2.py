@@ -190,11 +190,11 @@ def _dsp48e2(
     )
 
 
-def _gated_product(m, gate, m_reg):
-    """Return what X and Y select: M or 0, by the OPMODE register (the gate, a clock later)."""
+def _gated_product(m, work, m_reg):
+    """Return what X and Y select: M or 0, by the OPMODE register (`work`, a clock later)."""
     xy_is_m = Signal(reset_less=True)
     product = Signal(signed(36))
-    m.d.sync += xy_is_m.eq(~gate)
+    m.d.sync += xy_is_m.eq(work)
     m.d.comb += product.eq(Mux(xy_is_m, m_reg, 0))
     return product
 
@@ -263,8 +263,10 @@ class PackedSlice(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        gate_d1 = Signal(init=1)
-        m.d.sync += gate_d1.eq(self.gate)
+        # Enables are kept as they are used: an inverter here is one for every slice.
+        work, work_d1 = Signal(), Signal()
+        m.d.comb += work.eq(~self.gate)
+        m.d.sync += work_d1.eq(work)
         if is_xilinx(platform):
             a = Signal(signed(30))
             d = Signal(signed(27))
@@ -275,7 +277,7 @@ class PackedSlice(wiring.Component):
                 a.eq(self.wgt1 << PACK_SHIFT),
                 d.eq(self.wgt0),
                 b.eq(self.act),
-                opmode.eq(Mux(gate_d1, _XY_ZERO | adds, _XY_M | adds)),
+                opmode.eq(Mux(work_d1, _XY_M | adds, _XY_ZERO | adds)),
             ]
             m.submodules.slice = _dsp48e2(
                 b_regs=1,
@@ -289,8 +291,8 @@ class PackedSlice(wiring.Component):
                 opmode=opmode,
                 ce_ad_inputs=self.wgt_load,
                 ce_ad=self.wgt_swap,
-                ce_b=(Const(0, 1), ~self.gate),
-                ce_m=~gate_d1,
+                ce_b=(Const(0, 1), work),
+                ce_m=work_d1,
             )
             return m
 
@@ -304,11 +306,11 @@ class PackedSlice(wiring.Component):
             m.d.sync += [a_reg.eq(self.wgt1), d_reg.eq(self.wgt0)]
         with m.If(self.wgt_swap):
             m.d.sync += ad_reg.eq((a_reg << PACK_SHIFT) + d_reg)
-        with m.If(~self.gate):
+        with m.If(work):
             m.d.sync += b_reg.eq(self.act)
-        with m.If(~gate_d1):
+        with m.If(work_d1):
             m.d.sync += m_reg.eq(ad_reg * b_reg)
-        product = _gated_product(m, gate_d1, m_reg)
+        product = _gated_product(m, work_d1, m_reg)
         if self._first:
             m.d.sync += p_reg.eq(product + _started(m, self.offset))
         else:
@@ -401,7 +403,7 @@ class PackedPair(wiring.Component):
             m.d.sync += [ad_reg.eq((a_reg << PAIR_SHIFT) + d_reg), b2_reg.eq(b1_reg)]
         with m.If(~gate_d2):
             m.d.sync += m_reg.eq(ad_reg * b2_reg)
-        product = _gated_product(m, gate_d2, m_reg)
+        product = _gated_product(m, ~gate_d2, m_reg)
         m.d.sync += p.eq(product + _started(m, self.offset))
         return m
 
