@@ -117,6 +117,7 @@ def test_memories_land_where_they_should(found):
     assert {key: spad[key] for key in wanted} == wanted
 
 
+@pytest.mark.long
 def test_deep_memories_are_urams(tmp_path):
     """32 URAM288 of weights on zcu104: four of its slices, as deep and as wide as it says."""
     pytest.importorskip("pyosys", reason="pip install 'skimp[synth]'")
