@@ -7,9 +7,9 @@ from pathlib import Path
 
 from skimp.config import ConfigError
 from skimp_boards.board import Board
-from skimp_boards.kept import digest
 from skimp_boards.tools import once, python_tool, run_tool
 from skimp_boards.yosys import map_ecp5, run_yosys
+from skimp_sim.bench.kept import digest
 
 __all__ = ["Ecp5Board", "Ecp5Part", "Ecp5Result", "make_bitstream"]
 

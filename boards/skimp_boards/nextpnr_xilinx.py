@@ -9,9 +9,9 @@ import shutil
 from pathlib import Path
 
 from skimp.config import ConfigError
-from skimp_boards.kept import digest
 from skimp_boards.tools import once, run_tool
 from skimp_boards.yosys import run_yosys
+from skimp_sim.bench.kept import digest
 
 __all__ = ["CHIPDB", "find_nextpnr", "place_and_route"]
 

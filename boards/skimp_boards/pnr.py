@@ -9,13 +9,15 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+import skimp
+import skimp_boards
 from skimp.config import Config, ConfigError
 from skimp.configs import load_config
 from skimp_boards.board import Board, load_board
-from skimp_boards.kept import kept_verilog
 from skimp_boards.nextpnr_ecp5 import SEED, Ecp5Board, Ecp5Result, make_bitstream
 from skimp_boards.nextpnr_xilinx import CHIPDB, find_nextpnr, place_and_route
 from skimp_compiler.graph import ModelError
+from skimp_sim.bench.kept import kept_verilog
 from skimp_sim.bench.verilator import cache_dir
 from skimp_sim.command import Refusing, check_outputs, wide_console
 from skimp_sim.report import write_text
@@ -70,6 +72,7 @@ def _verilog(board: Board, config: Config) -> str:
         config.to_json(),
         lambda: board.make_top(config),
         platform=board.platform,
+        packages=(skimp, skimp_boards),
     )
 
 

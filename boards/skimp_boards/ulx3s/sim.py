@@ -3,10 +3,12 @@
 import ctypes
 from pathlib import Path
 
+import skimp
+import skimp_boards
 from skimp.config import Config
-from skimp_boards.kept import kept_verilog
 from skimp_boards.ulx3s.board import BOARD
 from skimp_boards.ulx3s.top import DRAM_BYTES, Ulx3sTop
+from skimp_sim.bench.kept import kept_verilog
 from skimp_sim.bench.verilator import build_shared
 
 __all__ = ["Ulx3sSim"]
@@ -45,6 +47,7 @@ class Ulx3sSim:
             "ulx3s",
             f"{config.to_json()} {sorted(options.items())}",
             lambda: Ulx3sTop(config, **options),
+            packages=(skimp, skimp_boards),
         )
         library = build_shared(verilog, top="ulx3s", cpp=_HARNESS.read_text(), name="ulx3s")
         lib = self._lib = ctypes.CDLL(str(library))

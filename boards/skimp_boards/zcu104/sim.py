@@ -1,14 +1,14 @@
 """The ZCU104's top level with its DRAM, simulated."""
 
 from importlib.resources import files
-from pathlib import Path
 
+import skimp
+import skimp_boards
 from skimp.config import Config
-from skimp_boards.zcu104 import top
 from skimp_boards.zcu104.top import Zcu104Top, num_ports
 from skimp_sim.bench.harness import Harness, harness_headers
+from skimp_sim.bench.kept import kept_verilog
 from skimp_sim.bench.verilator import build_shared
-from skimp_sim.bench.verilog import kept_verilog
 
 __all__ = ["Zcu104Sim"]
 
@@ -31,7 +31,9 @@ class Zcu104Sim(Harness):
 
     def __init__(self, config: Config, *, dram_bytes: int, latency_cycles: int = 30):
         library = build_shared(
-            kept_verilog(Zcu104Top, config, name=_NAME, sources=(Path(top.__file__),)),
+            kept_verilog(
+                _NAME, config.to_json(), lambda: Zcu104Top(config), packages=(skimp, skimp_boards)
+            ),
             top=_NAME,
             cpp=files("skimp_boards.zcu104").joinpath("harness.cpp").read_text(),
             headers=harness_headers(),

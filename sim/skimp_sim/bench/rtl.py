@@ -11,8 +11,8 @@ import numpy as np
 from skimp.config import Config
 from skimp.top import Skimp
 from skimp_sim.bench.harness import Channel, Harness, RtlError, harness_headers
+from skimp_sim.bench.kept import kept_verilog
 from skimp_sim.bench.verilator import build_shared
-from skimp_sim.bench.verilog import kept_verilog
 from skimp_sim.dram.params import Ddr4Params
 from skimp_sim.toggles.probes import place_probes
 
@@ -21,7 +21,7 @@ __all__ = ["Channel", "RtlError", "RtlSim"]
 
 def top_verilog(config: Config) -> str:
     """Return the Verilog of the whole accelerator."""
-    return kept_verilog(Skimp, config, name="skimp")
+    return kept_verilog("skimp", config.to_json(), lambda: Skimp(config))
 
 
 def _wave_format(path) -> str:

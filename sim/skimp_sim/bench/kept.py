@@ -7,7 +7,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import skimp
-import skimp_boards
 from skimp.gen import to_verilog
 from skimp_sim.bench.verilator import cache_dir
 
@@ -23,8 +22,12 @@ def digest(*parts: str | bytes) -> str:
     return whole.hexdigest()[:20]
 
 
-def kept_verilog(name: str, what: str, make: Callable, *, platform=None) -> str:
+def kept_verilog(
+    name: str, what: str, make: Callable, *, platform=None, packages: tuple = (skimp,)
+) -> str:
     """Return the Verilog of a component, made anew where a source of it has changed.
+
+    Elaboration takes longer than a small network's simulation.
 
     Parameters
     ----------
@@ -36,8 +39,10 @@ def kept_verilog(name: str, what: str, make: Callable, *, platform=None) -> str:
         Returns the component.
     platform : object
         Handed to `elaborate`.
+    packages : tuple of modules
+        Whose sources are ours.
     """
-    folders = (Path(skimp.__file__).parent, Path(skimp_boards.__file__).parent)
+    folders = [Path(package.__file__).parent for package in packages]
     sources = sorted(path for folder in folders for path in folder.rglob("*.py"))
     parts = [path.read_bytes() for path in sources]
     key = digest(name, what, repr(platform), version("amaranth"), *parts)
