@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from chains import random_chain
 from netlib import random_inputs
-from testconfigs import WIDE
+from testconfigs import DUAL
 
 from skimp.config import Config
 from skimp.isa import RECORD_BYTES, LoadTarget, Opcode, assemble
@@ -64,8 +64,8 @@ def read(address: int) -> bytes:
 
 
 def zcu104() -> Rig:
-    sim = Zcu104Sim(WIDE, dram_bytes=DRAM_BYTES)
-    return Rig(config=WIDE, transport=SimTransport(sim), power_on_reset=sim.reset)
+    sim = Zcu104Sim(DUAL, dram_bytes=DRAM_BYTES)
+    return Rig(config=DUAL, transport=SimTransport(sim), power_on_reset=sim.reset)
 
 
 def ulx3s() -> Rig:
@@ -74,15 +74,15 @@ def ulx3s() -> Rig:
 
 
 BOARDS = [
-    pytest.param(make, id=make.__name__, marks=pytest.mark.xdist_group(make.__name__))
-    for make in (zcu104, ulx3s)
+    pytest.param(zcu104, id="zcu104", marks=pytest.mark.xdist_group("zcu104-dual")),
+    pytest.param(ulx3s, id="ulx3s", marks=pytest.mark.xdist_group("ulx3s")),
 ]
 
 
 @pytest.fixture(params=BOARDS)
 def rig(request):
     rig = request.param()
-    rig.transport.poll_cycles = 2000
+    rig.transport.poll_cycles = 500
     yield rig
     rig.transport.close()
 
@@ -151,8 +151,8 @@ def test_bus_error(rig, device):
 
 
 def test_time_out(rig, device):
-    with pytest.raises(NotDoneError, match="not done after 6000 clocks"):
-        device.run(rig.load(rig.check, ENDLESS, END, address=0x400), limit_cycles=5000)
+    with pytest.raises(NotDoneError, match="not done after 1000 clocks"):
+        device.run(rig.load(rig.check, ENDLESS, END, address=0x400), limit_cycles=800)
     works(rig, device)
 
 
