@@ -62,8 +62,8 @@ def make_pll(dividers: Dividers, *, input_mhz, output_mhz, i, o, locked) -> Inst
         p_CLKI_DIV=dividers.reference,
         p_CLKOP_ENABLE="ENABLED",
         p_CLKOP_DIV=dividers.output,
-        # Any phase will do where the only output is the one that is fed back.
-        p_CLKOP_CPHASE=dividers.output // 2,
+        # Of no use with one output, which is fed back; as ecppll has it.
+        p_CLKOP_CPHASE=(dividers.output - 1) // 2,
         p_CLKOP_FPHASE=0,
         p_FEEDBK_PATH="CLKOP",
         p_CLKFB_DIV=dividers.feedback,
