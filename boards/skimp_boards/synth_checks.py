@@ -22,7 +22,8 @@ QUEUES = {
     "store_unit": "queue tickets",
     "axi_reader": "owners",
     "axi_writer": "lengths unanswered",
-    "sequencer": "fetched queue_array queue_depthwise queue_drain queue_load queue_store queue_wgt",
+    "sequencer": "fetched queue_array.fifo queue_depthwise.fifo queue_drain.fifo queue_load.fifo "
+    "queue_store.fifo queue_wgt.fifo",
     "unit_reader": "units wanted",
     "unit_writer": "bursts marks places",
     "rlc_decoder": "lane_0",
