@@ -44,7 +44,9 @@ class RtlEngine(DeviceEngine):
             ddr4=ddr4_of(program.config),
             toggles=toggles,
         )
-        device = Device(SimTransport(self.sim, on_event=self._event), program.config)
+        device = Device(
+            SimTransport(self.sim, on_event=self._event), program.config, exclusive=True
+        )
         super().__init__(program, device, on_poll=on_poll)
         self._layers: list[int] = []
         self._on_layer = None
