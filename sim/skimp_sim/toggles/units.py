@@ -9,7 +9,7 @@ _RULES = (
     ("operands_ifmap", r"array\.array\.chain\S* (b_reg|act_\d+)$"),
     ("operands_wgt", r"array\.array\.chain\S* (a_reg|d_reg|ad_reg|next_\d+_\d|wgt_\d+_\d)$"),
     ("products", r"array\.array\.chain\S* (m_reg|product_\d+_\d)$"),
-    ("sums", r"array\.array\.chain\S* (p_reg|lower|dot\d|sum_\d+_\d)$"),
+    ("sums", r"array\.array\.chain\S* (p|lower|dot\d|sum_\d+_\d)$"),
     ("sums", r"array\.array dot_\S+$"),
     ("control", r"array\.array\.chain"),
     # those of the depthwise unit: two activations and a weight
