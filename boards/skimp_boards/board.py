@@ -2,19 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from amaranth.lib import wiring
 
-from skimp.config import Config, ConfigError
+from skimp.config import Config
 from skimp.gen import write_verilog
+from skimp_sim.boards import load_board
 
-__all__ = ["BOARDS", "Board", "load_board"]
-
-BOARDS = "skimp.boards"
-"""Entry points of boards; a package of its own may add more."""
+__all__ = ["Board", "load_board"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,18 +70,3 @@ class Board:
             about={"board": self.name, "part": self.part, "module": name},
             beside={file.name: file.read_text() for file in self.beside},
         )
-
-
-def load_board(name: str) -> Board:
-    """Return the board of that name.
-
-    Raises
-    ------
-    ConfigError
-        There is none.
-    """
-    points = entry_points(group=BOARDS)
-    if name not in points.names:
-        known = ", ".join(sorted(points.names))
-        raise ConfigError(f"board {name}: unknown; choose one of {known}")
-    return points[name].load()

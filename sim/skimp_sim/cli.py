@@ -16,10 +16,11 @@ from skimp_compiler.coding import COMPRESS
 from skimp_compiler.compiler import compile_graph, write_program
 from skimp_compiler.graph import ModelError
 from skimp_compiler.program import Program
-from skimp_compiler.zoo import BUILTIN, DEFAULT, default_input, describe
+from skimp_compiler.zoo import BUILTIN, DEFAULT, describe
 from skimp_sim.bench.rtl import RtlError
 from skimp_sim.bench.verilator import ToolError
-from skimp_sim.command import Refusing, check_outputs, command_line, wide_console
+from skimp_sim.boards import load_board
+from skimp_sim.command import EXIT_DIFFERENT, Refusing, check_outputs, command_line, wide_console
 from skimp_sim.driver.device import DeviceError
 from skimp_sim.driver.transport import TransportError
 from skimp_sim.energy.command import energy_model, energy_options
@@ -27,7 +28,7 @@ from skimp_sim.functional import FunctionalError
 from skimp_sim.golden.network import run_graph
 from skimp_sim.html_report import html_page
 from skimp_sim.inputs import IMAGE_SUFFIXES, load_input
-from skimp_sim.models import load_model, model_labels
+from skimp_sim.models import input_path_of, load_model, model_labels
 from skimp_sim.perf.command import perf_report
 from skimp_sim.perf.model import PerfError
 from skimp_sim.report import Report, json_text, write_text
@@ -42,8 +43,6 @@ USER_ERRORS = (
     PerfError,
 )  # fmt: skip
 """What the user is told in one line, with exit status 2."""
-
-EXIT_DIFFERENT = 1
 
 
 class _Group(Refusing, click.Group):
@@ -91,16 +90,11 @@ _resident_option = click.option(
 _input_option = click.option("--input", "input_path", metavar="FILE", help="Picture, .npy or .bin.")
 
 
-def _input_path(model, input_path):
-    """Return where the input comes from: a built-in network has one of its own. None: noise."""
-    return default_input(model) if input_path is None and model in BUILTIN else input_path
-
-
 def _activations(graph, model, input_path, compress, energy=None) -> dict | None:
     """Return what codes are chosen by, and what tells the gated MACs."""
     if compress == "off" and energy is None:
         return None
-    return run_graph(graph, load_input(graph, _input_path(model, input_path)))
+    return run_graph(graph, load_input(graph, input_path_of(model, input_path)))
 
 
 def _write_page(path, report, input_path) -> None:
@@ -137,7 +131,7 @@ def run(
     if waves and engine != "rtl":
         raise ModelError(f"--waves needs --engine rtl, not {engine}")
     graph, path = load_model(model)
-    input_path = _input_path(model, input_path)
+    input_path = input_path_of(model, input_path)
     inputs = load_input(graph, input_path)
     console.print(
         f"{graph.name} on {configuration.name} ({configuration.macs_per_cycle} MAC/clock), input "
@@ -195,7 +189,7 @@ def perf(
         write_text(json_path, json_text(report))
     if report_path:
         # Without activations no input was looked at.
-        seen = None if activations is None else _input_path(model, input_path)
+        seen = None if activations is None else input_path_of(model, input_path)
         _write_page(report_path, report, seen)
     if roofline:
         write_chart(roofline_chart([Roofline.of(report)]), roofline)
@@ -283,14 +277,6 @@ def explain(model, input_path, config, fuse, compress):
         click.echo(program.fusion)
 
 
-def _board(name: str):
-    """Return a board; the package of boards is not ours to import."""
-    boards = entry_points(group="skimp.boards")
-    if name not in boards.names:
-        raise ConfigError(f"board {name}: unknown; choose one of {', '.join(sorted(boards.names))}")
-    return boards[name].load()
-
-
 @main.command()
 @click.option("--board", metavar="BOARD", help="The top level of a board, with what it needs.")
 @click.option(
@@ -309,7 +295,7 @@ def verilog(board, config, output, target):
     if board and target:
         raise ConfigError(f"--target: board {board} has its own; leave it out")
     if board:
-        paths = _board(board).write_verilog(output, load_config(config) if config else None)
+        paths = load_board(board).write_verilog(output, load_config(config) if config else None)
     else:
         paths = write_verilog(load_config(config or "small"), output, target=target or "xilinx")
     for path in paths:

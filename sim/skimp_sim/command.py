@@ -9,7 +9,10 @@ from rich.console import Console
 from skimp_compiler.graph import ModelError
 from skimp_sim.report import check_writable
 
-__all__ = ["Refusing", "check_outputs", "command_line", "wide_console"]
+__all__ = ["EXIT_DIFFERENT", "Refusing", "check_outputs", "command_line", "wide_console"]
+
+EXIT_DIFFERENT = 1
+"""A network ran, and something is not what the reference says."""
 
 EXIT_BAD = 2
 

@@ -48,17 +48,15 @@ class DeviceEngine:
         self.counts: dict[int, LayerCounts] = {}
         self.unit_beats: dict[int, int] = {}
         self.toggles: dict[int, Counter] = {}
-        self._before: dict[str, int] = {}
 
     def run(self, step: DeviceStep, on_layer) -> None:
         """Run a device step; `on_layer` is called for its layers behind it."""
-        self._start(step)
-        self._finish(step)
+        self._finish(step, self._start(step))
         for number in step.layers:
             on_layer(number)
 
-    def _start(self, step: DeviceStep) -> None:
-        """Run a device step and note what its layers counted up to their ends."""
+    def _start(self, step: DeviceStep) -> dict[str, int]:
+        """Run a device step; note what its layers counted, and return the counts at their end."""
         self._device.run(
             step.address,
             dram=self._buffer,
@@ -75,14 +73,14 @@ class DeviceEngine:
                 name: (value - before.get(name, 0)) % _WRAP for name, value in counters.items()
             }
             before = counters
-        self._before = before
+        return before
 
-    def _finish(self, step: DeviceStep) -> None:
+    def _finish(self, step: DeviceStep, before: dict[str, int]) -> None:
         """Give the last layer what was counted behind its end, and count accesses."""
         rest = self._device.counters()
         last = self.counters[step.layers[-1]]
         for name, value in rest.items():
-            last[name] += value - self._before[name]
+            last[name] += value - before[name]
         steps = [one for one in self.program.steps if isinstance(one, DeviceStep)]
         if step == steps[-1]:
             self._count(steps)

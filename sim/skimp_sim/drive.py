@@ -12,8 +12,7 @@ from skimp.config import Config, ConfigError
 from skimp.configs import load_config
 from skimp_compiler.compiler import compile_graph
 from skimp_compiler.graph import Graph, ModelError
-from skimp_compiler.zoo import BUILTIN, default_input
-from skimp_sim.command import Refusing, check_outputs, wide_console
+from skimp_sim.command import EXIT_DIFFERENT, Refusing, check_outputs, wide_console
 from skimp_sim.device_engine import DeviceEngine
 from skimp_sim.driver.device import Device, DeviceError
 from skimp_sim.driver.open import FORMS, open_transport
@@ -21,13 +20,11 @@ from skimp_sim.driver.transport import Transport, TransportError
 from skimp_sim.executor import check, run_program
 from skimp_sim.golden.network import run_graph
 from skimp_sim.inputs import load_input
-from skimp_sim.models import load_model, model_labels
+from skimp_sim.models import input_path_of, load_model, model_labels
 from skimp_sim.report import Report, json_text, write_text
 from skimp_sim.report_table import BOARD, print_report
 
 __all__ = ["drive", "drive_model"]
-
-EXIT_DIFFERENT = 1
 
 
 class _Driving(Refusing):
@@ -103,8 +100,7 @@ def drive(model, where, config, input_path, checked, limit_seconds, json_path):
     configuration = load_config(config)
     check_outputs(json_path)
     graph, _ = load_model(model)
-    if input_path is None and model in BUILTIN:
-        input_path = default_input(model)
+    input_path = input_path_of(model, input_path)
     inputs = load_input(graph, input_path)
     console.print(
         f"{graph.name} on {where} ({configuration.name}, {configuration.macs_per_cycle} "

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from skimp_compiler.graph import Graph
 from skimp_compiler.tflite_reader import check_supported, read_tflite
-from skimp_compiler.zoo import BUILTIN, labels, path_of
+from skimp_compiler.zoo import BUILTIN, default_input, labels, path_of
 
-__all__ = ["load_model", "model_labels"]
+__all__ = ["input_path_of", "load_model", "model_labels"]
 
 
 def load_model(name: str) -> tuple[Graph, Path]:
@@ -31,3 +31,8 @@ def model_labels(name: str, graph: Graph) -> list[str] | None:
     if size in (1000, 1001):
         return ["background"] * (size - 1000) + labels(next(iter(BUILTIN)))
     return None
+
+
+def input_path_of(model: str, input_path: str | None) -> str | None:
+    """Return where the input comes from: a built-in network has one of its own. None: noise."""
+    return default_input(model) if input_path is None and model in BUILTIN else input_path

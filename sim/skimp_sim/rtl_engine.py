@@ -62,9 +62,9 @@ class RtlEngine(DeviceEngine):
         self._on_layer = on_layer
         records = self.program.records_addr
         self.sim.watch(records, records + RECORD_BYTES * len(self.program.layers))
-        self._start(step)
+        before = self._start(step)
         self._note_toggles(step.layers[-1])
-        self._finish(step)
+        self._finish(step, before)
 
     def _event(self) -> None:
         number = self._layers.pop(0)

@@ -148,7 +148,6 @@ class AxiPorts(wiring.Component):
         with m.If(bus.arready & bus.arvalid):
             m.d.sync += [active.eq(1), addr.eq(bus.araddr), left.eq(bus.arlen)]
         with m.Elif(issue):
-            following = addr
             if self._chunk_beats == 1:
                 following = self._next_addr(addr)
             else:

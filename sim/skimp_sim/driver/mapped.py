@@ -198,13 +198,6 @@ class MappedTransport(Transport):
             raise TransportError(f"register {offset:#x} does not exist")
         return offset // 4
 
-    def _check(self, address: int, count: int) -> None:
-        if address < 0 or address + count > self.dram_bytes:
-            raise TransportError(
-                f"bytes {address:#x} to {address + count:#x} lie outside the DRAM "
-                f"({self.dram_bytes:,} bytes)"
-            )
-
 
 def _number(path: Path) -> int:
     try:

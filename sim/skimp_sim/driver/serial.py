@@ -257,10 +257,3 @@ class SerialTransport(Transport):
         while self._line.read(MAX_BLOCK_BYTES, SILENCE_SECONDS):
             continue
         return None, "answers arrive damaged"
-
-    def _check(self, address: int, count: int) -> None:
-        if address < 0 or count < 0 or address + count > self.dram_bytes:
-            raise TransportError(
-                f"bytes {address:#x} to {address + count:#x} lie outside the DRAM "
-                f"({self.dram_bytes:,} bytes)"
-            )

@@ -52,10 +52,3 @@ class SimTransport(Transport):
             if self._on_event is not None and self._sim.take_event():
                 self._on_event()
         return self._sim.irq
-
-    def _check(self, address: int, count: int) -> None:
-        if address < 0 or address + count > self.dram_bytes:
-            raise TransportError(
-                f"bytes {address:#x} to {address + count:#x} lie outside the DRAM "
-                f"({self.dram_bytes:,} bytes)"
-            )

@@ -50,3 +50,11 @@ class Transport(ABC):
     def close(self) -> None:
         """Give everything back."""
         return
+
+    def _check(self, address: int, count: int) -> None:
+        """Refuse bytes that are not in the DRAM."""
+        if address < 0 or count < 0 or address + count > self.dram_bytes:
+            raise TransportError(
+                f"bytes {address:#x} to {address + count:#x} lie outside the DRAM "
+                f"({self.dram_bytes:,} bytes)"
+            )
