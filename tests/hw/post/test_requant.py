@@ -1,5 +1,6 @@
 """Requantisation lanes against the golden arithmetic: corners, ties, saturation, random."""
 
+import dataclasses
 import itertools
 import random
 
@@ -164,7 +165,7 @@ def test_bias_only(body):
     ("config", "narrow"),
     [
         pytest.param(PRESETS["tiny"], 0, id="tiny"),
-        pytest.param(ODD, 5, id="odd"),
+        pytest.param(dataclasses.replace(ODD, packed=True), 5, id="odd"),
         pytest.param(WIDE, 16, id="wide", marks=pytest.mark.long),
     ],
 )
@@ -227,3 +228,22 @@ def test_average_is_exact_division():
         sums = np.concatenate((sums, divisor * np.arange(-128, 128) + divisor // 2))
         ours = ((np.abs(sums) + divisor // 2) * mult.__int__()) >> (31 - shift)
         assert (ours == (np.abs(sums) + divisor // 2) // divisor).all(), divisor
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_lane_of_plain_multipliers(backend):
+    """Other devices' lane: the same results in the same clocks."""
+    seed = 19
+    rng = random.Random(seed)
+    values = list(cases())[:: 3 if backend == "pysim" else 1]
+    rng.shuffle(values)
+    vectors = lane_vectors(values, rng)
+    results = run_vectors(RequantLane(slices=0), vectors, ["ofmap"], backend=backend)
+    for clock, value in enumerate(values):
+        got = results[clock + RequantLane.latency]["ofmap"]
+        assert (got ^ 0x80) - 0x80 == expected(*value), f"seed {seed} clock {clock}: {value}"
+
+
+def test_slices_out_of_range():
+    with pytest.raises(ValueError, match="slices must be 0, 1 or 2, not 3"):
+        RequantLane(slices=3)
