@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from skimp.configs import load_config
 from skimp_boards import nextpnr_ecp5, pnr
 from skimp_boards.board import load_board
+from skimp_boards.ecp5_sites import macro_sites
 from skimp_boards.nextpnr_xilinx import CHIPDB
 from skimp_boards.tools import once, python_tool, run_tool
 
@@ -21,6 +22,17 @@ REPORT = {
         "DP16KD": {"used": 169, "available": 208},
         "DCCA": {"used": 1, "available": 60},
     },
+}
+
+NETLIST = {
+    "modules": {
+        "ulx3s_top": {
+            "cells": {
+                "ram": {"type": "DP16KD", "attributes": {}, "connections": {"DOA0": [2]}},
+                "lut": {"type": "LUT4", "attributes": {}, "connections": {"A": [2]}},
+            }
+        }
+    }
 }
 
 
@@ -55,7 +67,7 @@ def tools(tmp_path, monkeypatch):
     def yosys(script, **limits):
         with open(folder / "calls", "a") as log:
             print(json.dumps(["yosys", script.read_text()]), file=log)
-        (script.parent / "netlist.json").write_text("{}")
+        (script.parent / "netlist.json").write_text(json.dumps(NETLIST))
 
     monkeypatch.setattr(nextpnr_ecp5, "run_yosys", yosys)
     monkeypatch.setattr("skimp_boards.nextpnr_xilinx.run_yosys", yosys)
@@ -94,6 +106,10 @@ def test_a_bitstream_and_what_is_kept(tools, tmp_path):
     assert "synth_ecp5" in yosys[1] and "ulx3s_top" in yosys[1]
     assert nextpnr[1:7] == ["--85k", "--package", "CABGA381", "--speed", "6", "--seed"]
     assert "ulx3s.lpf" in nextpnr and "--compress" in pack
+    placed = json.loads((out / nextpnr[nextpnr.index("--json") + 1]).read_text())
+    cells = placed["modules"]["ulx3s_top"]["cells"]
+    assert cells["ram"]["attributes"]["BEL"] in {s.bel for s in macro_sites("85k")["DP16KD"]}
+    assert cells["lut"]["attributes"] == {}
     # Again: nothing has changed, nothing runs.
     assert run("--board", "ulx3s", "--out", out).exit_code == 0
     assert calls(tools) == []
