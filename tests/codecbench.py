@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import random
+from functools import cache
 
 import cocotb
 from cocotb.clock import Clock
@@ -42,10 +43,13 @@ NARROW = dataclasses.replace(PRESETS["small"], bus_words=1, tile_table_depth=0)
 CHUNK = CODEC_BYTES
 
 
+_codec = cache(lambda component, config: component(config))  # one of each for all runs
+
+
 def run_bench(component: type, bench: str, testcase: str, config: Config, *, seed=1, eighths=0):
     """Run a bench of a file on a half of the codec; the bench finds what is `asked` for."""
     env = dict(CONFIG=config.name, SEED=str(seed), EIGHTHS=str(eighths))
-    run_cocotb(component(config), bench, testcase=testcase, env=env)
+    run_cocotb(_codec(component, config), bench, testcase=testcase, env=env)
 
 
 def config() -> Config:

@@ -34,15 +34,26 @@ class RtlEngine(DeviceEngine):
         Called with clocks so far.
     toggles : bool
         Count what registers and memories do.
+    quick : str or None
+        For short runs: built sooner, with this level of g++ (`build_shared`).
     """
 
-    def __init__(self, program: Program, *, waves=None, on_poll=None, toggles: bool = False):
+    def __init__(
+        self,
+        program: Program,
+        *,
+        waves=None,
+        on_poll=None,
+        toggles: bool = False,
+        quick: str | None = None,
+    ):
         self.sim = RtlSim(
             program.config,
             dram_bytes=-(-program.dram_bytes // 4096) * 4096,
             waves=waves,
             ddr4=ddr4_of(program.config),
             toggles=toggles,
+            quick=quick,
         )
         device = Device(
             SimTransport(self.sim, on_event=self._event), program.config, exclusive=True

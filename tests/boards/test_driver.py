@@ -64,7 +64,7 @@ def read(address: int) -> bytes:
 
 
 def zcu104() -> Rig:
-    sim = Zcu104Sim(DUAL, dram_bytes=DRAM_BYTES)
+    sim = Zcu104Sim(DUAL, dram_bytes=DRAM_BYTES, quick="-O0")
     return Rig(config=DUAL, transport=SimTransport(sim), power_on_reset=sim.reset)
 
 

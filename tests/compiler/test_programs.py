@@ -1,6 +1,7 @@
 """Whole programs of the real networks: placement, order under any timing, memory map, files."""
 
 import json
+from functools import cache
 
 import numpy as np
 import pytest
@@ -38,18 +39,38 @@ UNITS = {
 }
 
 
-# A worker for each network: its programs are compiled once.
-@pytest.fixture(
-    scope="module",
-    params=[pytest.param(n, marks=pytest.mark.xdist_group(f"programs of {n}")) for n in NETWORKS],
-)
-def graph(request, models):
-    return read_tflite(models / f"{request.param}.tflite")
+@cache
+def read(path):
+    return read_tflite(path)
 
 
-@pytest.fixture(scope="module", params=PRESETS)
-def program(request, graph):
-    return compile_graph(graph, PRESETS[request.param])
+@cache
+def compiled(path, preset):
+    """The program of a network, one for all tests."""
+    return compile_graph(read(path), PRESETS[preset])
+
+
+def case(network, preset):
+    marks = [pytest.mark.xdist_group(f"programs of {network}")]  # a worker for each network
+    if (network, preset) == ("mobilenet_v2_1.0_224_int8", "tiny"):
+        marks += [pytest.mark.long]  # 34,000 commands; the same at 160 x 160 is not long
+    return pytest.param((network, preset), marks=marks, id=f"{network}-{preset}")
+
+
+@pytest.fixture(scope="module", params=[case(n, p) for n in NETWORKS for p in PRESETS])
+def network_preset(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def graph(network_preset, models):
+    return read(models / f"{network_preset[0]}.tflite")
+
+
+@pytest.fixture(scope="module")
+def program(network_preset, models):
+    network, preset = network_preset
+    return compiled(models / f"{network}.tflite", preset)
 
 
 def test_every_operator_has_its_unit(graph, program):
@@ -134,9 +155,9 @@ def test_layers_touch_only_what_is_theirs(program):
                 assert not records <= address < behind
 
 
-def test_same_program_every_time(graph):
-    config = PRESETS["small"]
-    assert compile_graph(graph, config).image == compile_graph(graph, config).image
+@pytest.mark.parametrize("network_preset", [case(n, "small") for n in NETWORKS], indirect=True)
+def test_same_program_every_time(graph, program):
+    assert compile_graph(graph, program.config).image == program.image
 
 
 def test_disassembly_has_a_line_per_command_and_host_step(program):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from schedule import commands, edges, without_edge
-from testconfigs import ODD, QUAD, WIDE
+from testconfigs import ODD, QUAD, WIDE, engine_of
 from tiles import random_tiles
 
 from skimp.configs import PRESETS
@@ -11,7 +11,6 @@ from skimp.isa import COMMANDS, RECORD_BYTES, assemble
 from skimp.regs import COUNTERS
 from skimp_sim.functional import FunctionalError, FunctionalModel
 from skimp_sim.perf.model import run_perf
-from skimp_sim.rtl_engine import RtlEngine
 
 CONFIGS = (PRESETS["tiny"], ODD, WIDE, QUAD)
 
@@ -100,7 +99,7 @@ def test_rtl(config, count):
     for seed in range(count):
         program = random_tiles(config, np.random.default_rng(seed), count=24)
         model, perf = functional(program), run_perf(program)
-        engine = RtlEngine(program)
+        engine = engine_of(program)
         try:
             engine.dram[: len(program.image)] = np.frombuffer(program.image, np.uint8)
             engine.run(program.steps[0], lambda layer: None)

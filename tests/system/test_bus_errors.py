@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from chains import random_blocks
 from netlib import conv_net, random_inputs
-from testconfigs import WIDE
+from testconfigs import WIDE, engine_of
 
 from skimp.configs import PRESETS
 from skimp.isa import RECORD_BYTES
@@ -17,7 +17,6 @@ from skimp_sim.driver.device import Device, DeviceError
 from skimp_sim.driver.simulated import SimTransport
 from skimp_sim.executor import run_program
 from skimp_sim.golden.network import run_graph
-from skimp_sim.rtl_engine import RtlEngine
 
 CONFIG = PRESETS["tiny"]
 SLVERR, DECERR = 2, 3
@@ -40,7 +39,7 @@ def test_error_stops_and_reset_recovers(what, response):
         low, size = place.address, place.size_bytes
     at = low + size // 2 // 8 * 8
 
-    engine = RtlEngine(program)
+    engine = engine_of(program)
     engine.sim.inject_error(at, at + 8, response)
     dram, address = engine.dram, program.steps[0].address
     dram[: len(program.image)] = np.frombuffer(program.image, np.uint8)
@@ -72,7 +71,7 @@ def test_damaged_units_stop_and_reset_recovers():
         if place is not None:
             break
     inputs = random_inputs(np.random.default_rng(7), graph)
-    engine = RtlEngine(program)
+    engine = engine_of(program)
     dram, step = engine.dram, next(s for s in program.steps if isinstance(s, DeviceStep))
     layers = list(step.layers)
 

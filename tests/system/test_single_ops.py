@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from chains import random_blocks, random_chain
 from netlib import KINDS, conv_net, pool_net, random_inputs, random_net
-from testconfigs import ODD, QUAD, WIDE, on_rtl
+from testconfigs import ODD, QUAD, WIDE, engine_of, on_rtl
 
 from skimp.configs import PRESETS
 from skimp.isa import COMMAND_BYTES
@@ -22,7 +22,6 @@ from skimp_sim import rtl_engine
 from skimp_sim.bench.rtl import Channel, RtlSim
 from skimp_sim.executor import run_program
 from skimp_sim.golden.network import run_graph
-from skimp_sim.rtl_engine import RtlEngine
 
 ON_HARDWARE = (
     "conv depthwise fully_connected add sub avg_pool max_pool mean pad concat logistic hard_swish"
@@ -53,7 +52,7 @@ def compare(graph, config, seed, *, rtl=False, fuse=None, compress="off"):
     program = compile_graph(graph, config, fuse=fuse, compress=compress, activations=golden)
     engine = None
     if rtl:
-        engine = RtlEngine(program)
+        engine = engine_of(program)
         read, write, answer = STALLS[seed % len(STALLS)]
         for channel, share in zip(Channel, (read, read, write, write, answer)):
             engine.sim.stall(channel, share, seed + 1)

@@ -27,9 +27,13 @@ class Zcu104Sim(Harness):
     dram_bytes : int
     latency_cycles : int
         Clocks from a burst's address to its first beat.
+    quick : str or None
+        For short runs: built sooner, with this level of g++ (`build_shared`).
     """
 
-    def __init__(self, config: Config, *, dram_bytes: int, latency_cycles: int = 30):
+    def __init__(
+        self, config: Config, *, dram_bytes: int, latency_cycles: int = 30, quick: str | None = None
+    ):
         library = build_shared(
             kept_verilog(
                 _NAME, config.to_json(), lambda: Zcu104Top(config), packages=(skimp, skimp_boards)
@@ -39,6 +43,7 @@ class Zcu104Sim(Harness):
             headers=harness_headers(),
             name=f"zcu104-{config.name}",
             defines=(f"NUM_PORTS={num_ports(config)}",),
+            quick=quick,
         )
         super().__init__(library, dram_bytes=dram_bytes, functions={"reset": []})
         self._lib.skimp_latency(self._handle, latency_cycles)

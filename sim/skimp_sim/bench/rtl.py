@@ -71,6 +71,8 @@ class RtlSim(Harness):
     verilog : str or None
         Another module `skimp` with the ports of this configuration's, such as its netlist, and
         models of what it instantiates. Neither its toggles nor its activation store can be seen.
+    quick : str or None
+        For short runs: built sooner, with this level of g++ (`build_shared`).
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class RtlSim(Harness):
         latency_cycles: int = 30,
         toggles: bool = False,
         verilog: str | None = None,
+        quick: str | None = None,
     ):
         self._config = config
         inside = verilog is None  # its signals have the names that the harness knows
@@ -105,6 +108,7 @@ class RtlSim(Harness):
             defines=tuple(defines),
             hints=hints,
             trace=None if waves is None else _wave_format(waves),
+            quick=quick,
         )
         super().__init__(
             library,

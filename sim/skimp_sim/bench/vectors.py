@@ -5,6 +5,7 @@ list, so a test only differs in one argument.
 """
 
 import ctypes
+import functools
 import re
 
 import numpy as np
@@ -105,17 +106,20 @@ def _refuse_instances(fragment, path: str) -> None:
         _refuse_instances(child, f"{path}.{name}")
 
 
-def _run_pysim(component, ports, inputs, outputs, platform):
+@functools.lru_cache(maxsize=4)  # making it often takes longer than a run
+def _pysim(component, platform):
+    """Return a simulator of a component, and the place where it looks for what to do."""
     bench = Module()
     bench.submodules.dut = component
     alive = Signal()  # a purely combinational component has no clock of its own
     bench.d.sync += alive.eq(~alive)
     fragment = Fragment.get(bench, platform)
     _refuse_instances(fragment, "bench")
-    results = []
+    job = {}
 
     async def testbench(ctx):
-        for vector in inputs:
+        ports, outputs, results = job["ports"], job["outputs"], job["results"]
+        for vector in job["inputs"]:
             for name, bits in vector.items():
                 value = ports[name][1]
                 ctx.set(value, bits & _mask(value))
@@ -125,6 +129,15 @@ def _run_pysim(component, ports, inputs, outputs, platform):
     sim = Simulator(fragment)
     sim.add_clock(1e-6)
     sim.add_testbench(testbench)
+    return sim, job
+
+
+def _run_pysim(component, ports, inputs, outputs, platform):
+    sim, job = _pysim(component, platform)
+    results = []
+    if job:
+        sim.reset()
+    job.update(ports=ports, inputs=inputs, outputs=outputs, results=results)
     sim.run()
     return results
 
@@ -144,6 +157,7 @@ def _run_verilator(component, text, ports, inputs, outputs, extra_sources):
         cpp=_shim(layout, clocked="clk" in present, reset="rst" in present),
         name=type(component).__name__.lower(),
         extra_sources=tuple(extra_sources),
+        quick="-O0",
     )
     places, current, num_words = {}, [], 0
     for name, (direction, words) in layout.items():

@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from importlib.metadata import version
@@ -20,6 +21,17 @@ __all__ = ["ToolError", "build_shared", "cache_dir", "check_tools", "runtime", "
 _BUILD_SECONDS = 1500
 _CXXFLAGS = "-std=c++20 -fPIC"
 _MAKEFLAGS = "CFG_CXXFLAGS_PCH_I=-include CFG_LDLIBS_THREADS=-pthread PYTHON3=python3"
+
+# -O3 inlines, into far more text; g++ takes very long for a long function; nobody reads warnings.
+_QUICK = (
+    "-O2 -fno-table -Wno-lint --output-split 0 --output-groups 0 --output-split-cfuncs 1000".split()
+)
+
+_HEADERS = "".join(
+    f"#include <{name}>\n"
+    for name in "verilated.h algorithm array cstdint cstring deque map memory string vector".split()
+)
+"""What nearly every simulation includes."""
 
 
 class ToolError(RuntimeError):
@@ -76,6 +88,7 @@ def build_shared(
     extra_sources: tuple[Path, ...] = (),
     headers: dict[str, str] | None = None,
     hints: str = "",
+    quick: str | None = None,
 ) -> Path:
     """Return a shared library of Verilog and a C++ file, built unless it is kept already.
 
@@ -99,6 +112,9 @@ def build_shared(
         Texts that the C++ file includes, by name.
     hints : str
         Lines for a Verilator configuration file.
+    quick : str or None
+        For short runs: built sooner, with this level of g++, "-O0" or "-O1". "-O0" takes some
+        seconds less to build, and about seven times as long to run.
 
     Raises
     ------
@@ -109,7 +125,8 @@ def build_shared(
         raise ValueError(f"trace must be None, 'fst', 'vcd' or 'saif', not {trace!r}")
     if trace == "fst":
         _check_fst()
-    texts = [verilog, cpp, top, repr(defines), repr(trace), version("verilator"), _MAKEFLAGS]
+    texts = [verilog, cpp, top, repr(defines), repr(trace), repr(quick)]
+    texts += [version("verilator"), _MAKEFLAGS]
     texts += [path.read_text() for path in extra_sources]
     headers = headers or {}
     texts += [hints, *(text for pair in sorted(headers.items()) for text in pair)]
@@ -127,41 +144,47 @@ def build_shared(
             if hints:
                 (folder / "hints.vlt").write_text("`verilator_config\n" + hints)
                 extra_sources = (*extra_sources, folder / "hints.vlt")
-            _build(folder, library, verilog, top, cpp, defines, trace, extra_sources)
+            _build(folder, library, verilog, top, cpp, defines, trace, extra_sources, quick)
     return library
 
 
-def _build(folder, library, verilog, top, cpp, defines, trace, extra_sources) -> None:
+def _build(folder, library, verilog, top, cpp, defines, trace, extra_sources, quick) -> None:
     (folder / "design.v").write_text(verilog)
     (folder / "harness.cpp").write_text(cpp)
     env = verilator_env()
     objects = folder / "obj"
     shutil.rmtree(objects, ignore_errors=True)
+    # One compilation of everything: the headers take longer than a small block.
+    single = quick and trace is None
     translate = [
         "verilator", "--cc", "-j", "2", "--top-module", top, "--Mdir", str(objects),
-        "-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal",
-        "--output-split", "20000", "-CFLAGS", _CXXFLAGS,
+        "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal",
+        *(_QUICK if single else ["-O3", "--output-split", "20000"]),
+        "-CFLAGS", _CXXFLAGS,
         *([f"--trace-{trace}"] if trace else []),
         *(["--trace-underscore"] if trace == "saif" else []),  # outputs of memories, too
         str(folder / "design.v"), *map(str, extra_sources),
     ]  # fmt: skip
     _run(translate, env, folder)
     # -O2 takes twice as long to compile, more than most simulations gain by it.
-    optimise = ["OPT_FAST=-O1", "OPT_SLOW=-O0"]
-    make = ["make", "-j", "2", "-C", str(objects), "-f", f"V{top}.mk", *optimise]
+    level = quick or "-O1"
+    make = ["make", "-j", "2", "-C", str(objects), "-f", f"V{top}.mk", "OPT_SLOW=-O0"]
     include = Path(env["VERILATOR_ROOT"]) / "include"
     partial = folder / "model.so.partial"
     link = ["g++", "-shared", "-O2"]
-    if not defines and trace is None and _is_small(objects, top):
-        # One compilation of everything: the headers take longer than a small block.
-        everything = objects / f"V{top}__ALL.cpp"
-        _run([*make, everything.name], env, folder)
-        with everything.open("a") as file:
-            file.write(f'#include "{folder / "harness.cpp"}"\n')
-        _run([*make, f"V{top}__ALL.o"], env, folder)
-        link += [str(objects / f"V{top}__ALL.o")]
+    if single:
+        header = precompiled([*make, f"OPT_FAST={level}"], objects, env)
+        flags = f"{level} -include {shlex.quote(str(header))}"
+        make += [f"OPT_FAST={flags}", f"OPT_GLOBAL={flags}"]
+        texts = [f'#include "{path.name}"\n' for path in sorted(objects.glob("*.cpp"))]
+        texts += [f"#define {define.replace('=', ' ', 1)}\n" for define in defines]
+        texts += [f'#include "{folder / "harness.cpp"}"\n']
+        (objects / "everything.cpp").write_text("".join(texts))
+        _run([*make, "everything.o"], env, folder)
+        link += [str(objects / "everything.o")]
     else:
-        _run([*make, f"libV{top}.a"], env, folder)
+        make += [f"OPT_FAST={level}"]
+        _run([*make, *_shared_headers(make, objects, top, env), f"libV{top}.a"], env, folder)
         link += [
             *_CXXFLAGS.split(), *(f"-D{define}" for define in defines),
             f"-I{objects}", f"-I{include}", f"-I{include / 'vltstd'}",
@@ -179,9 +202,14 @@ def _build(folder, library, verilog, top, cpp, defines, trace, extra_sources) ->
     shutil.rmtree(objects)
 
 
-def _is_small(objects: Path, top: str) -> bool:
-    """Return whether Verilator meant the design for a single compilation."""
-    return "VM_PARALLEL_BUILDS = 0" in (objects / f"V{top}_classes.mk").read_text()
+def _shared_headers(make, objects, top, env) -> list[str]:
+    """Return what makes `make` take the kept headers instead of some for each design."""
+    words = []
+    for part, level in (("FAST", "-O1"), ("SLOW", "-O0")):
+        header = precompiled([*make, f"OPT_FAST={level}"], objects, env)
+        words += [f"VK_PCH_I_{part}=-include {shlex.quote(str(header))}"]
+        words += ["-o", f"V{top}__pch.h.{part.lower()}.gch"]  # taken for made
+    return words
 
 
 def runtime(make: list[str], objects: Path, prefix: str, env: dict[str, str]) -> Path:
@@ -212,25 +240,66 @@ def runtime(make: list[str], objects: Path, prefix: str, env: dict[str, str]) ->
     listing = (objects / f"{prefix}_classes.mk").read_text()
     parts = [f"{part}.o" for part in re.findall(r"^  (verilated\w*)", listing, re.M)]
     command = [*make, "--no-print-directory", *parts]
+
+    def build(home: Path) -> None:
+        partial = home / "verilated.o.partial"
+        _run(command, env, home)
+        _run(["g++", "-r", *(str(objects / part) for part in parts), "-o", partial], env, home)
+        os.replace(partial, home / "verilated.o")
+
+    return _kept("runtime", "verilated.o", command, env, build)
+
+
+def precompiled(make: list[str], objects: Path, env: dict[str, str]) -> Path:
+    """Return a header for g++'s -include: Verilator's own ones, parsed once for all designs.
+
+    Parameters
+    ----------
+    make : list of str
+        Command that compiles in `objects`, with the flags of the file that includes the header.
+    objects : Path
+        Folder that Verilator has just filled.
+    env : dict
+        Environment of `make`.
+
+    Returns
+    -------
+    Path
+        The header, beside what g++ made of it.
+
+    Raises
+    ------
+    ToolError
+    """
+    (objects / "headers.h").write_text(_HEADERS)
+    command = [*make, "--no-print-directory", "headers.h.fast.gch"]
+
+    def build(home: Path) -> None:
+        _run(command, env, home)
+        shutil.copy(objects / "headers.h.fast.gch", home / "headers.h.gch.partial")
+        os.replace(home / "headers.h.gch.partial", home / "headers.h.gch")
+        os.replace(objects / "headers.h", home / "headers.h")
+
+    return _kept("headers", "headers.h", command, env, build)
+
+
+def _kept(what: str, file: str, command: list[str], env: dict[str, str], build) -> Path:
+    """Return a file that `build(folder)` leaves unless one of the same `command` is kept."""
     # The commands that make would run hold every flag and definition that counts.
     compiles = subprocess.run(
         [*command, "--dry-run", "--always-make"], env=env, capture_output=True, text=True,
         check=True, timeout=60,
     ).stdout  # fmt: skip
-    key = "\0".join([compiles, version("verilator")])
-    home = cache_dir() / "verilated" / f"runtime-{hashlib.sha256(key.encode()).hexdigest()[:20]}"
-    library = home / "verilated.o"
-    if library.is_file():
-        return library
+    key = "\0".join([compiles, version("verilator"), _HEADERS])
+    home = cache_dir() / "verilated" / f"{what}-{hashlib.sha256(key.encode()).hexdigest()[:20]}"
+    if (home / file).is_file():
+        return home / file
     home.mkdir(parents=True, exist_ok=True)
     with open(home / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not library.is_file():
-            partial = home / "verilated.o.partial"
-            _run(command, env, home)
-            _run(["g++", "-r", *(str(objects / part) for part in parts), "-o", partial], env, home)
-            os.replace(partial, library)
-    return library
+        if not (home / file).is_file():
+            build(home)
+    return home / file
 
 
 def _run(command, env, folder) -> None:

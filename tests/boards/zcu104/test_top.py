@@ -24,7 +24,7 @@ PROGRAM = assemble(Opcode.CHECK, hash=DUAL.hash) + assemble(Opcode.END)
 
 @pytest.fixture
 def sim():
-    sim = Zcu104Sim(DUAL, dram_bytes=DRAM_BYTES)
+    sim = Zcu104Sim(DUAL, dram_bytes=DRAM_BYTES, quick="-O0")
     yield sim
     sim.close()
 

@@ -20,6 +20,7 @@ QUEUE = 128
 DEEP = dict(dw_psum_depth=12, dw_psum_slots=4, dw_wgt_depth=64, dw_ifmap_depth=400, ofmap_depth=96)
 ONE = dataclasses.replace(PRESETS["tiny"], name="one", **DEEP)
 TWO = dataclasses.replace(ONE, name="two", pixels=2, dw_rows=2)
+LONG = dataclasses.replace(TWO, name="long", dw_psum_depth=16, dw_wgt_depth=256, dw_ifmap_depth=800)
 THREE = dataclasses.replace(ODD, name="three", dw_rows=2, **DEEP)
 PAIRS = dataclasses.replace(WIDE, name="pairs", **DEEP)
 FIVE = dataclasses.replace(QUAD, name="five", out_channels=16, bus_words=2, **DEEP)
@@ -267,11 +268,13 @@ def test_psums(config, backend):
         run(layers, vectors, backend=backend, gaps=gaps, where=f"seed {seed}")
 
 
+@pytest.mark.verilog
+@pytest.mark.xdist_group("dw long")
 @pytest.mark.parametrize("stride", [1, 2])
 def test_two_rows_of_an_odd_map(stride):
     """7 rows of 7 pixels: the last upper row has no lower one; 1 x 1 with gaps between the rows."""
     seed = 700 + stride
-    config = dataclasses.replace(TWO, dw_psum_depth=16, dw_wgt_depth=128, dw_ifmap_depth=800)
+    config = LONG
     pick, rng = random.Random(seed), np.random.default_rng(seed)
     kinds = {1: "noise", 3: "extreme", 5: "zero", 7: "unit"}
     layers = [
@@ -285,13 +288,15 @@ def test_two_rows_of_an_odd_map(stride):
     placed = place_all(layers, pick)
     assert len(placed) == len(layers)
     gaps = [0] * len(layers)
-    run(layers, fill(layers, rng), backend="pysim", gaps=gaps, where=f"seed {seed}")
+    run(layers, fill(layers, rng), backend="verilator", gaps=gaps, where=f"seed {seed}")
 
 
+@pytest.mark.verilog
+@pytest.mark.xdist_group("dw long")
 def test_lags_of_any_length():
     """From one tap to DW_LAG_TAPS, with fewer taps in a window and with more."""
     seed = 705
-    config = dataclasses.replace(TWO, dw_psum_depth=16, dw_wgt_depth=256, dw_ifmap_depth=800)
+    config = LONG
     pick, rng = random.Random(seed), np.random.default_rng(seed)
     shapes = [(3, 1, 1), (1, 1, 1), (40, 1, 1), (3, 16, 2), (3, 32, 1), (1, 16, 2), (2, 15, 2)]
     layers = [
@@ -307,7 +312,7 @@ def test_lags_of_any_length():
         placed = place_all(some, pick)
         assert len(placed) == len(some)
         gaps = [0] * len(some)
-        run(some, fill(some, rng), backend="pysim", gaps=gaps, where=f"seed {seed}")
+        run(some, fill(some, rng), backend="verilator", gaps=gaps, where=f"seed {seed}")
 
 
 def test_clocks_between_commands():

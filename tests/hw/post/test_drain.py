@@ -344,7 +344,7 @@ def test_any_commands(config, latency, backend):
         ).items():
             stages.append(stages[4] | {name: value})
         second = None
-        for _ in range(50 if backend == "verilator" else 30):
+        for _ in range(50 if backend == "verilator" else 12):
             if bench.choice.random() < 0.5:
                 second = bench.choice.choice(stages)
             sizes = [1, 1, 2, 3, config.tile_pixels, config.dw_tile_pixels]
@@ -381,7 +381,7 @@ def test_no_gap_between_commands(config, latency, backend, add):
 def test_short_commands(config, latency, backend):
     """One pixel each: the next command's parameters come no sooner than the sums have left."""
     bench = Bench(config, latency, 300)
-    for n in range(24):
+    for n in range(24 if backend == "verilator" else 14):
         bench.add(1, param_block=n % config.param_depth, post=1 << n % 13 if n % 5 else 0)
     spans = bench.run(backend)
     starts = [start for start, *_ in spans]

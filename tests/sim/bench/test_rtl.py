@@ -23,7 +23,7 @@ MODE, ADDR, LAST, RESP = 0, 4, 8, 12
 @pytest.fixture
 def sim(monkeypatch):
     monkeypatch.setattr(rtl, "top_verilog", lambda config: TOY.read_text())
-    sim = RtlSim(PRESETS["tiny"], dram_bytes=DRAM_BYTES, latency_cycles=20)
+    sim = RtlSim(PRESETS["tiny"], dram_bytes=DRAM_BYTES, latency_cycles=20, quick="-O0")
     yield sim
     sim.close()
 

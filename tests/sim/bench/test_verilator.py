@@ -45,8 +45,9 @@ def test_cache_folder(monkeypatch, tmp_path):
 
 
 @pytest.mark.verilog
-def test_build_is_kept(monkeypatch):
-    args = {"top": "top", "cpp": CPP, "name": "flip"}
+@pytest.mark.parametrize("quick", [None, "-O0"])
+def test_build_is_kept(monkeypatch, quick):
+    args = {"top": "top", "cpp": CPP, "name": "flip", "quick": quick}
     library = build_shared(DESIGN, **args, defines=("EXTRA=3",))
     assert ctypes.CDLL(str(library)).flip(0xFF) == 0xA5 + 3
     built = library.stat().st_mtime_ns

@@ -15,6 +15,7 @@ from skimp_sim.driver.transport import Transport, TransportError
 
 CONFIG = dataclasses.replace(PRESETS["tiny"], name="tiny-dog", watchdog_cycles=1024)
 DRAM_BYTES = 1 << 16
+pytestmark = pytest.mark.xdist_group(CONFIG.name)
 CHECK = assemble(Opcode.CHECK, hash=CONFIG.hash)
 END = assemble(Opcode.END)
 COMMAND_BEATS = COMMAND_BYTES // CONFIG.word_bytes
@@ -32,7 +33,7 @@ def load(addr: int) -> bytes:
 
 @pytest.fixture
 def sim():
-    sim = RtlSim(CONFIG, dram_bytes=DRAM_BYTES)
+    sim = RtlSim(CONFIG, dram_bytes=DRAM_BYTES, quick="-O0")
     yield sim
     sim.close()
 

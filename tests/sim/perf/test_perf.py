@@ -10,7 +10,7 @@ import pytest
 from chains import Blocks, Chain
 from click.testing import CliRunner
 from netlib import conv_net, random_inputs
-from testconfigs import ODD, QUAD, WIDE
+from testconfigs import ODD, QUAD, WIDE, engine_of
 
 from skimp.configs import PRESETS
 from skimp.isa import LoadTarget, Opcode, Semaphore, assemble
@@ -26,7 +26,6 @@ from skimp_sim.cli import main
 from skimp_sim.executor import run_program
 from skimp_sim.golden.network import run_graph
 from skimp_sim.perf.model import PerfError, run_perf
-from skimp_sim.rtl_engine import RtlEngine
 
 TINY, SMALL, ZCU104 = (PRESETS[name] for name in ("tiny", "small", "zcu104"))
 
@@ -43,7 +42,7 @@ def on_rtl(config, name, *marks):
 def rtl_counters(graph, program):
     """Counters of the RTL by layer, macs_gated left out."""
     inputs = random_inputs(np.random.default_rng(3), graph)
-    result = run_program(graph, program, inputs, engine=RtlEngine(program), keep=False)
+    result = run_program(graph, program, inputs, engine=engine_of(program), keep=False)
     return {
         layer: {name: counters[name] for name in MODELLED}
         for layer, counters in result.counters.items()
