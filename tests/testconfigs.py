@@ -5,7 +5,6 @@ import dataclasses
 import pytest
 
 from skimp.configs import PRESETS
-from skimp_sim.rtl_engine import RtlEngine
 
 ODD = dataclasses.replace(
     PRESETS["small"], name="odd", pixels=3, out_channels=16, psum_depth=9, psum_slots=3, dw_psum_slots=2, wgt_depth=40,
@@ -37,11 +36,6 @@ DUAL = dataclasses.replace(
     watchdog_cycles=2048,
 )  # fmt: skip
 """The least with a bus of two 128-bit ports; gives up soon where nothing answers."""
-
-
-def engine_of(program):
-    """Return the RTL engine of a program; tiny as users have it, since other tests build that."""
-    return RtlEngine(program, quick=None if program.config == PRESETS["tiny"] else "-O1")
 
 
 def on_rtl(*configs):

@@ -21,6 +21,8 @@ from skimp_boards.synth_checks import checks, expected_memories
 from skimp_boards.treemap import treemap
 from skimp_sim.cli import main
 
+pytestmark = pytest.mark.xdist_group("synth of blocks")  # synthesised once
+
 TINY = PRESETS["tiny"]
 ON_XILINX = Board(
     name="bench",

@@ -97,7 +97,8 @@ def text_from(folder, preset, seed):
 
 
 @pytest.mark.parametrize(
-    "preset", ["tiny", "small", pytest.param("zcu104", marks=pytest.mark.long)]
+    "preset",
+    ["tiny", *(pytest.param(name, marks=pytest.mark.long) for name in ("small", "zcu104"))],
 )
 def test_text_does_not_depend_on_the_run(tmp_path, preset):
     one = text_from(tmp_path / "one", preset, seed=1)

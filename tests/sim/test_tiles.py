@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from engines import engine_of
 from schedule import commands, edges, without_edge
-from testconfigs import ODD, QUAD, WIDE, engine_of
+from testconfigs import ODD, QUAD, WIDE
 from tiles import random_tiles
 
 from skimp.configs import PRESETS

@@ -5,8 +5,9 @@ import itertools
 import numpy as np
 import pytest
 from chains import random_blocks
+from engines import engine_of
 from netlib import conv_net, random_inputs
-from testconfigs import WIDE, engine_of
+from testconfigs import WIDE
 
 from skimp.configs import PRESETS
 from skimp.isa import RECORD_BYTES

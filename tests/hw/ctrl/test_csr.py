@@ -2,6 +2,7 @@
 
 import os
 import random
+from functools import cache
 
 import cocotb
 import pytest
@@ -16,6 +17,9 @@ from skimp.regs import COUNTERS, register
 from skimp_sim.bench.cocotb_run import run_cocotb
 
 CONFIG = PRESETS["tiny"]
+
+
+csr = cache(lambda: Csr(CONFIG))  # one for all runs
 
 
 def offset(name):
@@ -151,4 +155,4 @@ async def bench_counters(dut):
 )
 def test_csr(bench, stalled):
     env = {"BENCH_SEED": "3", "BENCH_STALLS": stalled}
-    assert run_cocotb(Csr(CONFIG), __file__, testcase=bench, env=env) == 1
+    assert run_cocotb(csr(), __file__, testcase=bench, env=env) == 1

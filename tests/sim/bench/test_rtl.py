@@ -151,12 +151,14 @@ def test_registers(sim):
 
 def test_waves(sim, tmp_path):
     path = tmp_path / "toy.vcd"
-    traced = RtlSim(PRESETS["tiny"], dram_bytes=DRAM_BYTES, waves=path)
+    traced = RtlSim(PRESETS["tiny"], dram_bytes=DRAM_BYTES, waves=path, quick="-O0")
     go(traced, READ, 0)
     traced.close()
     assert "axi__arvalid" in path.read_text()
     with pytest.raises(RtlError, match="cannot be written"):
-        RtlSim(PRESETS["tiny"], dram_bytes=DRAM_BYTES, waves=tmp_path / "no" / "toy.vcd")
+        RtlSim(
+            PRESETS["tiny"], dram_bytes=DRAM_BYTES, waves=tmp_path / "no" / "toy.vcd", quick="-O0"
+        )
 
 
 def test_wave_formats(sim, tmp_path, monkeypatch):

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from chains import Blocks, Chain
 from click.testing import CliRunner
+from engines import engine_of
 from netlib import conv_net, random_inputs
-from testconfigs import ODD, QUAD, WIDE, engine_of
+from testconfigs import ODD, QUAD, WIDE
 
 from skimp.configs import PRESETS
 from skimp.isa import LoadTarget, Opcode, Semaphore, assemble
