@@ -14,20 +14,28 @@ def word_of(number: int, *, width: int, tag: int = 0) -> int:
 
 
 class Stall(wiring.Component):
-    """One bit that is 1 in about `eighths` of eight clocks (a linear feedback shift register)."""
+    """One bit that is 0 in about `eighths` of eight clocks (a linear feedback shift register).
+
+    Parameters
+    ----------
+    seed : Value
+        Taken in the first clock; a port, so that one build serves for all seeds.
+    eighths : Value
+    """
 
     go: Out(1)
 
-    def __init__(self, *, seed: int, eighths: int):
-        self._seed = seed * 40503 % 65535 + 1
-        self._eighths = eighths
+    def __init__(self, *, seed: Value, eighths: Value):
+        self._seed, self._eighths = seed, eighths
         super().__init__()
 
     def elaborate(self, platform):
         m = Module()
-        state = Signal(16, init=self._seed)
+        started, kept, state = Signal(), Signal(16), Signal(16)
+        spread = ((self._seed + 1) * 40503)[:16]
+        m.d.comb += state.eq(Mux(started, kept, Mux(spread == 0, 1, spread)))
         bit = state[0] ^ state[2] ^ state[3] ^ state[5]
-        m.d.sync += state.eq(Cat(state[1:], bit))
+        m.d.sync += [kept.eq(Cat(state[1:], bit)), started.eq(1)]
         m.d.comb += self.go.eq(state[:3] >= self._eighths)
         return m
 
@@ -39,7 +47,7 @@ class CountingSource(wiring.Component):
     ----------
     width : int
         Bits of the payload.
-    seed, eighths : int
+    seed, eighths : Value
         Of the pauses.
     words : int
         Numbers in a payload: 0 ... words - 1 in the first one, and so on.
@@ -47,7 +55,7 @@ class CountingSource(wiring.Component):
         Highest 8 bits of every word, to tell one source from another.
     """
 
-    def __init__(self, *, width: int, seed: int, eighths: int, words: int = 1, tag: int = 0):
+    def __init__(self, *, width: int, seed: Value, eighths: Value, words: int = 1, tag: int = 0):
         self._seed, self._eighths = seed, eighths
         self._width, self._words, self._tag = width // words, words, tag
         super().__init__({"o": Out(stream.Signature(width)), "enable": In(1)})

@@ -2,6 +2,7 @@
 
 import dataclasses
 import random
+from functools import cache
 
 import pytest
 from amaranth import *
@@ -16,9 +17,8 @@ from skimp.isa import MASK_BITS, TABLE_ENTRIES, LoadTarget, Opcode, assemble
 from skimp_sim.bench.vectors import run_vectors
 
 BACKENDS = [
-    "pysim",
-    # Every seed is a build of its own.
-    pytest.param("verilator", marks=[pytest.mark.verilog, pytest.mark.long]),
+    pytest.param("pysim", marks=pytest.mark.long),
+    pytest.param("verilator", marks=pytest.mark.verilog),
 ]
 CONFIGS = [ODD, dataclasses.replace(WIDE, act_words=2), QUAD]
 
@@ -26,10 +26,12 @@ CONFIGS = [ODD, dataclasses.replace(WIDE, act_words=2), QUAD]
 class LinearBench(wiring.Component):
     """The unit with a queue of commands and a source that sends numbered words of 32 bits."""
 
-    def __init__(self, config, *, seed, eighths):
-        self._config, self._seed, self._eighths = config, seed, eighths
+    def __init__(self, config):
+        self._config = config
         super().__init__(
             {
+                "seed": In(16),
+                "eighths": In(3),
                 "push": In(1),
                 "word": In(COMMAND_BITS),
                 "asked": Out(1),
@@ -53,9 +55,9 @@ class LinearBench(wiring.Component):
         m.submodules.feeder = feeder = Feeder(width=COMMAND_BITS)
         m.submodules.linear = linear = LinearUnit(self._config)
         m.submodules.source = source = CountingSource(
-            width=bits, words=bits // 32, seed=self._seed, eighths=self._eighths
+            width=bits, words=bits // 32, seed=self.seed, eighths=self.eighths
         )
-        m.submodules.stall = stall = Stall(seed=self._seed + 1, eighths=self._eighths)
+        m.submodules.stall = stall = Stall(seed=self.seed + 1, eighths=self.eighths)
         wiring.connect(m, feeder.o, linear.command)
         wiring.connect(m, source.o, linear.beats)
         m.d.comb += [
@@ -73,13 +75,17 @@ class LinearBench(wiring.Component):
         return m
 
 
+bench = cache(LinearBench)  # one of each for all runs
+
+
 def run(config, commands, *, seed, eighths, backend):
     codes = [int.from_bytes(assemble(Opcode.LOAD_LINEAR, **f), "little") for f in commands]
     total = sum(f["num_beats"] for f in commands)
     tables = sum(f["target"] == LoadTarget.TABLE for f in commands)
     clocks = 100 + total * (8 // (8 - eighths)) * 2 + (2 * TABLE_ENTRIES + 40) * tables
     vectors = [dict(push=1, word=code) for code in codes] + [dict(push=0)] * clocks
-    dut = LinearBench(config, seed=seed, eighths=eighths)
+    vectors[0] |= dict(seed=seed, eighths=eighths)
+    dut = bench(config)
     return run_vectors(dut, vectors, list(dut.signature.members), backend=backend)
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import random
+from functools import cache
 
 import pytest
 from amaranth import *
@@ -17,9 +18,8 @@ from skimp.isa import CHIP_BASE, MASK_BITS, Opcode, assemble, glb_address
 from skimp_sim.bench.vectors import run_vectors
 
 BACKENDS = [
-    "pysim",
-    # Every seed is a build of its own.
-    pytest.param("verilator", marks=[pytest.mark.verilog, pytest.mark.long]),
+    pytest.param("pysim", marks=pytest.mark.long),
+    pytest.param("verilator", marks=pytest.mark.verilog),
 ]
 ONE = dataclasses.replace(ODD, name="one", act_words=1)
 SPREAD = dataclasses.replace(ODD, name="spread", act_words=8)
@@ -34,11 +34,13 @@ PITCH = 17
 class LoadBench(wiring.Component):
     """The unit with a queue of commands and sources that send numbered words and stall."""
 
-    def __init__(self, config, *, seed, eighths):
-        self._config, self._seed, self._eighths = config, seed, eighths
+    def __init__(self, config):
+        self._config = config
         words = config.load_words
         super().__init__(
             {
+                "seed": In(16),
+                "eighths": In(3),
                 "push": In(1),
                 "word": In(COMMAND_BITS),
                 **{f"asked_{k}": Out(1) for k in range(2)},
@@ -75,10 +77,10 @@ class LoadBench(wiring.Component):
         ends = ((load.dram_beats, cfg.bus_words), (load.chip_beats, cfg.chip_words))
         for k, (beats, words) in enumerate(ends):
             source = CountingSource(
-                width=cfg.word_bits * words, words=words, tag=TAGS[k], seed=self._seed + k,
-                eighths=self._eighths,
+                width=cfg.word_bits * words, words=words, tag=TAGS[k], seed=self.seed + k,
+                eighths=self.eighths,
             )  # fmt: skip
-            stall = Stall(seed=self._seed + 7 + k, eighths=self._eighths)
+            stall = Stall(seed=self.seed + 7 + k, eighths=self.eighths)
             m.submodules[f"source_{k}"], m.submodules[f"stall_{k}"] = source, stall
             wiring.connect(m, source.o, beats)
             segments = load.segments[k]
@@ -264,10 +266,14 @@ def split(value, bits, count):
     return [value >> bits * n & (1 << bits) - 1 for n in range(count)]
 
 
+bench = cache(LoadBench)  # one of each for all runs
+
+
 def run(config, commands, *, seed, eighths, backend, clocks):
     codes = [int.from_bytes(assemble(op, **f), "little") for op, f in commands]
     vectors = [dict(push=1, word=code) for code in codes] + [dict(push=0)] * clocks
-    dut = LoadBench(config, seed=seed, eighths=eighths)
+    vectors[0] |= dict(seed=seed, eighths=eighths)
+    dut = bench(config)
     return run_vectors(dut, vectors, list(dut.signature.members), backend=backend)
 
 

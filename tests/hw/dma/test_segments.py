@@ -2,6 +2,7 @@
 
 import dataclasses
 import random
+from functools import cache
 
 import pytest
 from amaranth import *
@@ -16,9 +17,8 @@ from skimp.isa import CHIP_BASE, Opcode, assemble
 from skimp_sim.bench.vectors import run_vectors
 
 BACKENDS = [
-    "pysim",
-    # Every seed is a build of its own.
-    pytest.param("verilator", marks=[pytest.mark.verilog, pytest.mark.long]),
+    pytest.param("pysim", marks=pytest.mark.long),
+    pytest.param("verilator", marks=pytest.mark.verilog),
 ]
 CONFIGS = [dataclasses.replace(ODD, name="one", act_words=1), WIDE, QUAD]
 RUN = "chip skip count single tail".split()
@@ -27,10 +27,12 @@ RUN = "chip skip count single tail".split()
 class RequestBench(wiring.Component):
     """The requests with a queue of commands; every output stalls on its own."""
 
-    def __init__(self, config, *, seed, eighths):
-        self._config, self._seed, self._eighths = config, seed, eighths
+    def __init__(self, config):
+        self._config = config
         super().__init__(
             {
+                "seed": In(16),
+                "eighths": In(3),
                 "push": In(1),
                 "word": In(COMMAND_BITS),
                 "handed": Out(1),
@@ -50,7 +52,7 @@ class RequestBench(wiring.Component):
         m.submodules.requests = requests = LoadRequests(self._config)
         go = []
         for n in range(4):
-            stall = Stall(seed=self._seed + n, eighths=self._eighths)
+            stall = Stall(seed=self.seed + n, eighths=self.eighths)
             m.submodules[f"stall_{n}"] = stall
             go.append(stall.go)
         wiring.connect(m, feeder.o, requests.command)
@@ -73,6 +75,9 @@ class RequestBench(wiring.Component):
                 getattr(self, f"beats_{k}").eq(segments.payload.beats),
             ]
         return m
+
+
+bench = cache(RequestBench)  # one of each for all runs
 
 
 def random_command(config, rng):
@@ -139,10 +144,10 @@ def test_segments(config, eighths, backend):
         total = sum(map(len, wanted))
         vectors = [dict(push=1, word=code) for code in codes]
         vectors += [dict(push=0)] * (80 + (total + 3 * len(codes)) * (1 if not eighths else 12))
-        dut = RequestBench(config, seed=seed, eighths=eighths)
+        vectors[0] |= dict(seed=seed, eighths=eighths)
         outputs = "handed pending asked_0 addr_0 beats_0 asked_1 addr_1 beats_1".split()
         outputs += ["run", "run_beats", *RUN]
-        results = run_vectors(dut, vectors, outputs, backend=backend)
+        results = run_vectors(bench(config), vectors, outputs, backend=backend)
         where = f"seed {seed}"
         handed = [(n, r["pending"]) for n, r in enumerate(results) if r["handed"]]
         assert [code for _, code in handed] == codes, where

@@ -2,6 +2,7 @@
 
 import dataclasses
 import random
+from functools import cache
 
 import pytest
 from amaranth import *
@@ -18,9 +19,8 @@ from skimp.mem.pixel_ram import PixelRam
 from skimp_sim.bench.vectors import run_vectors
 
 BACKENDS = [
-    "pysim",
-    # Every seed is a build of its own.
-    pytest.param("verilator", marks=[pytest.mark.verilog, pytest.mark.long]),
+    pytest.param("pysim", marks=pytest.mark.long),
+    pytest.param("verilator", marks=pytest.mark.verilog),
 ]
 ONE = dataclasses.replace(ODD, name="one", act_words=1)
 EVEN = dataclasses.replace(WIDE, name="even", act_words=2, out_channels=32)
@@ -42,11 +42,13 @@ class StoreBench(wiring.Component):
     and what follows it.
     """
 
-    def __init__(self, config, *, seed, eighths, late):
-        self._config, self._seed, self._eighths = config, seed, eighths
-        self._late = late
+    def __init__(self, config):
+        self._config = config
         super().__init__(
             {
+                "seed": In(16),
+                "eighths": In(3),
+                "late": In(3),
                 "push": In(1),
                 "word": In(COMMAND_BITS),
                 "fill": In(1),
@@ -85,8 +87,8 @@ class StoreBench(wiring.Component):
             read_words=True,
         )
         go = []
-        for n, eighths in enumerate((self._eighths, self._eighths, self._late)):
-            stall = Stall(seed=self._seed + n, eighths=eighths)
+        for n, eighths in enumerate((self.eighths, self.eighths, self.late)):
+            stall = Stall(seed=self.seed + n, eighths=eighths)
             m.submodules[f"stall_{n}"] = stall
             go.append(stall.go)
         wiring.connect(m, feeder.o, store.command)
@@ -130,14 +132,17 @@ class StoreBench(wiring.Component):
         return m
 
 
+bench = cache(StoreBench)  # one of each for all runs
+
+
 def run(config, pixels, commands, *, seed, eighths, backend, clocks, late=6):
     """Return what came out from the clock on in which the first command was pushed."""
     codes = [int.from_bytes(assemble(op, **f), "little") for op, f in commands]
     vectors = [dict(fill=1, pixel=p, pixel_data=v) for p, v in enumerate(pixels)]
     vectors += [dict(fill=0, push=1, word=code) for code in codes]
     vectors += [dict(fill=0, push=0)] * clocks
-    dut = StoreBench(config, seed=seed, eighths=eighths, late=late)
-    return run_vectors(dut, vectors, OUTPUTS, backend=backend)[len(pixels) :]
+    vectors[0] |= dict(seed=seed, eighths=eighths, late=late)
+    return run_vectors(bench(config), vectors, OUTPUTS, backend=backend)[len(pixels) :]
 
 
 def random_commands(config, rng):

@@ -1,6 +1,7 @@
 """Activation store against a list of words: runs of beats out, words in, stalls, throughput."""
 
 import random
+from functools import cache
 
 import pytest
 from amaranth import *
@@ -19,10 +20,12 @@ SEGMENT_BITS = 56
 class ActBench(wiring.Component):
     """The store with a queue of segments and a reader that stalls."""
 
-    def __init__(self, config, *, seed, eighths):
-        self._config, self._seed, self._eighths = config, seed, eighths
+    def __init__(self, config):
+        self._config = config
         super().__init__(
             {
+                "seed": In(16),
+                "eighths": In(3),
                 "push": In(1),
                 "segment": In(SEGMENT_BITS),
                 "w_en": In(config.chip_words),
@@ -39,7 +42,7 @@ class ActBench(wiring.Component):
         m = Module()
         m.submodules.act = act = ActStore(self._config)
         m.submodules.feeder = feeder = Feeder(width=SEGMENT_BITS)
-        m.submodules.stall = stall = Stall(seed=self._seed, eighths=self._eighths)
+        m.submodules.stall = stall = Stall(seed=self.seed, eighths=self.eighths)
         m.d.comb += [
             feeder.push.eq(self.push),
             feeder.word.eq(self.segment),
@@ -55,6 +58,9 @@ class ActBench(wiring.Component):
         for name in ("w_en", "w_addr", "w_data"):
             m.d.comb += getattr(act, name).eq(getattr(self, name))
         return m
+
+
+bench = cache(ActBench)  # one of each for all runs
 
 
 def segment(config, beat, beats):
@@ -106,8 +112,10 @@ def test_beats_in_order(config, eighths, backend):
                 w_data=rng.getrandbits(config.chip_bits),
             )
         )
-    dut = ActBench(config, seed=seed, eighths=eighths)
-    results = run_vectors(dut, vectors, ["asked", "came", "data", "idle"], backend=backend)
+    vectors[0] |= dict(seed=seed, eighths=eighths)
+    results = run_vectors(
+        bench(config), vectors, ["asked", "came", "data", "idle"], backend=backend
+    )
     wanted = [table[at + n] for at, beats in runs for n in range(beats)]
     came = [(n, r["data"]) for n, r in enumerate(results) if r["came"]]
     assert [data for _, data in came] == wanted, f"seed {seed}"
@@ -132,8 +140,10 @@ def test_not_idle_before_the_last_beat(config, beats, eighths, backend):
     vectors, table = fill(config, rng, 8, config.chip_words)
     vectors += [dict(w_en=0, push=1, segment=segment(config, 2, beats)), dict(push=0)]
     vectors += [dict(push=0)] * 150
-    dut = ActBench(config, seed=3, eighths=eighths)
-    results = run_vectors(dut, vectors, ["asked", "came", "data", "idle"], backend=backend)
+    vectors[0] |= dict(seed=3, eighths=eighths)
+    results = run_vectors(
+        bench(config), vectors, ["asked", "came", "data", "idle"], backend=backend
+    )
     [asked] = [n for n, r in enumerate(results) if r["asked"]]
     came = [n for n, r in enumerate(results) if r["came"]]
     assert [results[n]["data"] for n in came] == table[2 : 2 + beats]
