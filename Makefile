@@ -24,10 +24,10 @@ sim: $(STAMP) ## simulate a network and check it [MODEL= INPUT= CONFIG= WAVES=FI
 	    $(if $(INPUT),--input $(INPUT)) $(if $(WAVES),--waves $(WAVES))
 
 test: $(STAMP) ## all tests but the long ones
-	$(BIN)/python -m pytest -m "not long" -n $(JOBS) --dist loadgroup
+	$(BIN)/python -m pytest -m "not long" -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 
 test-long: $(STAMP) ## the tests that take minutes each
-	$(BIN)/python -m pytest -m long -n $(JOBS) --dist loadgroup
+	$(BIN)/python -m pytest -m long -n $(JOBS) --dist loadgroup --no-loadscope-reorder
 
 lint: $(STAMP) ## ruff, check and format
 	$(BIN)/ruff check .

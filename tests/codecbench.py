@@ -6,9 +6,9 @@ import random
 from functools import cache
 
 import cocotb
+import pytest
 from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge
-from testconfigs import on_rtl
 
 from skimp.config import Config
 from skimp.configs import PRESETS, load_config
@@ -35,7 +35,7 @@ __all__ = [
 
 CODES = [Code.RUN_LENGTH, Code.BITMAP]
 
-CONFIGS = on_rtl(PRESETS["small"], PRESETS["zcu104"])
+CONFIGS = [pytest.param(PRESETS[name], id=name) for name in ("small", "zcu104")]
 
 NARROW = dataclasses.replace(PRESETS["small"], bus_words=1, tile_table_depth=0)
 """A bus of 8 bytes: too few for a codec."""

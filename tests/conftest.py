@@ -30,6 +30,29 @@ def models() -> Path:
     return folder
 
 
-def pytest_collection_modifyitems(items):
-    """Long builds first, so that the workers end together."""
-    items.sort(key=lambda item: "system" not in item.path.parts)
+LONGEST = (
+    "wide",
+    "quad",
+    "small",
+    "tiny",
+    "odd",
+    "zcu104-dual",
+    "ulx3s",
+    "zoo",
+    "toggles",
+    "programs of mobilenet_v2_1.0_224_int8",
+)
+"""Groups of tests that start first, so that the workers end together."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist looks for groups
+def pytest_collection_modifyitems(config, items):
+    """A worker for each group; a file is one, since its tests share what they build."""
+    groups = {}
+    for item in items:
+        mark = item.get_closest_marker("xdist_group")
+        if mark is None:
+            mark = pytest.mark.xdist_group(str(item.path.relative_to(config.rootpath)))
+            item.add_marker(mark)
+        groups[item] = mark.args[0]
+    items.sort(key=lambda item: LONGEST.index(groups[item]) if groups[item] in LONGEST else 99)

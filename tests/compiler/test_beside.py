@@ -58,7 +58,10 @@ def compare(graph, config, seed, *, fuse):
     return program
 
 
-@pytest.mark.parametrize("start", range(0, 160, 20))
+@pytest.mark.parametrize(
+    "start",
+    [*range(0, 80, 20), *(pytest.param(n, marks=pytest.mark.long) for n in range(80, 160, 20))],
+)
 def test_random_blocks(start):
     """Layers side by side and layer by layer."""
     for seed in range(start, start + 20):

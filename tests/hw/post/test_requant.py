@@ -16,6 +16,9 @@ from skimp.prim.dsp48e2 import SIM_MODEL
 from skimp_sim.bench.vectors import run_vectors
 from skimp_sim.golden.arithmetic import multiply_double, multiply_single, wrap_int32
 
+PACKED = dataclasses.replace(ODD, packed=True)
+"""Lanes of both kinds."""
+
 BACKENDS = ["pysim", pytest.param("verilator", marks=pytest.mark.verilog)]
 
 BODIES = [
@@ -164,13 +167,19 @@ def test_bias_only(body):
         assert got == expected(mode, 0 if bit else acc, *rest), f"seed {seed} clock {clock}"
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(
-    ("config", "narrow"),
+    ("config", "narrow", "backend"),
     [
-        pytest.param(PRESETS["tiny"], 0, id="tiny"),
-        pytest.param(dataclasses.replace(ODD, packed=True), 5, id="odd"),
-        pytest.param(WIDE, 16, id="wide", marks=pytest.mark.long),
+        pytest.param(PRESETS["tiny"], 0, "pysim", id="tiny-pysim"),
+        pytest.param(PACKED, 5, "pysim", id="odd-pysim", marks=pytest.mark.long),
+        pytest.param(PACKED, 5, "verilator", id="odd-verilator", marks=pytest.mark.verilog),
+        pytest.param(
+            WIDE,
+            16,
+            "verilator",
+            id="wide-verilator",
+            marks=[pytest.mark.verilog, pytest.mark.long],
+        ),
     ],
 )
 def test_lanes_valid_and_tag(config, narrow, backend):
