@@ -45,12 +45,14 @@ class CocotbRunner(Verilator):
     def _execute_cmds(self, cmds, cwd, stdout=None) -> None:
         for command in cmds:
             if command[0] == "make":
-                library = runtime(command, self.build_dir, "Vtop", self.env)
                 header = shlex.quote(str(precompiled(command, self.build_dir, self.env)))
+                flags = f"-O0 -include {header}"
                 command = [
-                    *command, "VM_GLOBAL_FAST=", f"USER_LDLIBS={library}",
-                    f"OPT_FAST=-O0 -include {header}", f"OPT_SLOW=-O0 -include {header}",
-                ]  # fmt: skip
+                    *command,
+                    *(f"OPT_{part}={flags}" for part in ("FAST", "SLOW", "GLOBAL")),
+                ]
+                library = runtime(command, self.build_dir, "Vtop", self.env)
+                command = [*command, "VM_GLOBAL_FAST=", f"USER_LDLIBS={library}"]
             subprocess.run(
                 command,
                 cwd=cwd,

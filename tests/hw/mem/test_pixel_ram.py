@@ -24,11 +24,14 @@ SHAPES = [
 ]
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("read_words", [False, True], ids=["words-in", "words-out"])
 @pytest.mark.parametrize(
-    ("config", "depth", "write_pixels", "read_pixels"),
-    SHAPES,
+    ("config", "depth", "write_pixels", "read_pixels", "backend"),
+    [
+        *(pytest.param(*shape, "verilator", marks=pytest.mark.verilog) for shape in SHAPES),
+        *(pytest.param(*shape, "pysim") for shape in SHAPES[:3]),
+        *(pytest.param(*shape, "pysim", marks=pytest.mark.long) for shape in SHAPES[3:]),
+    ],
     ids=lambda v: v.name if hasattr(v, "name") else str(v),
 )
 def test_reads_what_was_written(config, depth, write_pixels, read_pixels, read_words, backend):
