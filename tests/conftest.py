@@ -1,11 +1,15 @@
 """Fixtures for all tests: the folder of real networks, seeds."""
 
+import gc
 import warnings
 from pathlib import Path
 
 import pytest
 
 from skimp_compiler.zoo import models_dir
+
+# Elaboration makes millions of objects that live; looking for dead ones takes half of its time.
+gc.set_threshold(200_000, 10, 10)
 
 NETWORKS = (
     "ad01_int8",
