@@ -51,6 +51,8 @@ class CocotbRunner(Verilator):
                     *command,
                     *(f"OPT_{part}={flags}" for part in ("FAST", "SLOW", "GLOBAL")),
                 ]
+                for part in ("fast", "slow"):  # not a header for each design as well
+                    command += [f"VK_PCH_I_{part.upper()}=", "-o", f"Vtop__pch.h.{part}.gch"]
                 library = runtime(command, self.build_dir, "Vtop", self.env)
                 command = [*command, "VM_GLOBAL_FAST=", f"USER_LDLIBS={library}"]
             subprocess.run(
