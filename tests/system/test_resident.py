@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from chains import random_blocks, random_chain
+from engines import engine_of
 from netlib import conv_net, random_inputs
 from testconfigs import ODD, WIDE, on_rtl
 
@@ -71,7 +72,7 @@ def test_functional(config):
 def test_rtl(config):
     """Bit-exact, and clock for clock what the cycle model says of a second image."""
     for seed, graph, program in fitting(config, 5):
-        result = run_two(seed, graph, program(program))
+        result = run_two(seed, graph, program, engine_of(program))
         model = run_perf(program.resident).counters
         assert model.keys() == result.counters.keys()
         for layer, counters in result.counters.items():
