@@ -171,6 +171,13 @@ def test_bias_only(body):
     ("config", "narrow", "backend"),
     [
         pytest.param(PRESETS["tiny"], 0, "pysim", id="tiny-pysim"),
+        pytest.param(
+            PRESETS["tiny"],
+            0,
+            "verilator",
+            id="tiny-verilator",
+            marks=[pytest.mark.verilog, pytest.mark.long],
+        ),
         pytest.param(PACKED, 5, "pysim", id="odd-pysim", marks=pytest.mark.long),
         pytest.param(PACKED, 5, "verilator", id="odd-verilator", marks=pytest.mark.verilog),
         pytest.param(
