@@ -28,6 +28,8 @@ _MOST_STEPS = 50
 _TOLERANCE = 1e-4
 _MOST_PINS = 400
 """Nets with more tell nothing of where their cells belong."""
+_DECIMALS = 2
+"""To which places are rounded: sums differ in their last bits from one machine to the next."""
 _SLACK = 1e-6
 """Weight of the middle of the device, for cells that hang on nothing."""
 
@@ -66,7 +68,7 @@ class _Wires:
             maxiter=_MOST_STEPS,
             M=diags_array(1 / diagonal),
         )
-        return found
+        return found.round(_DECIMALS)
 
 
 def _assign(points: np.ndarray, sites: np.ndarray) -> np.ndarray:
@@ -94,7 +96,7 @@ def place_macros(cells: dict, sites: dict[str, list[Site]], *, seed: int) -> dic
     seed : int
         Of the places to begin with.
     """
-    names = list(cells)
+    names = [name for name, cell in cells.items() if cell["connections"]]
     nets: dict[int, set[int]] = {}
     for number, name in enumerate(names):
         for bits in cells[name]["connections"].values():

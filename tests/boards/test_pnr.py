@@ -104,7 +104,8 @@ def test_a_bitstream_and_what_is_kept(tools, tmp_path):
     assert load_config(str(out / "ulx3s.json")) == load_board("ulx3s").config
     yosys, nextpnr, pack = calls(tools)
     assert "synth_ecp5" in yosys[1] and "ulx3s_top" in yosys[1]
-    assert nextpnr[1:7] == ["--85k", "--package", "CABGA381", "--speed", "6", "--seed"]
+    assert nextpnr[1:6] == ["--85k", "--package", "CABGA381", "--speed", "6"]
+    assert found["seed"] == nextpnr_ecp5._SEEDS[0]
     assert "ulx3s.lpf" in nextpnr and "--compress" in pack
     placed = json.loads((out / nextpnr[nextpnr.index("--json") + 1]).read_text())
     cells = placed["modules"]["ulx3s_top"]["cells"]
@@ -116,6 +117,29 @@ def test_a_bitstream_and_what_is_kept(tools, tmp_path):
     (out / "ulx3s.bit").unlink()
     assert run("--board", "ulx3s", "--out", out).exit_code == 0
     assert [call[0] for call in calls(tools)] == ["ecppack"]
+
+
+def test_another_seed_where_the_router_goes_in_circles(tools, tmp_path, monkeypatch):
+    """And only so many; what another seed gave is kept, too."""
+    report = json.dumps(REPORT)
+    circles = "print('Info:     iter=100 wires=9 overused=4', flush=True); time.sleep(60)"
+    fake(
+        tools,
+        "nextpnr",
+        f"import time\nif len(Path({str(tools / 'calls')!r}).open().readlines()) < 4:\n    {circles}\n"
+        f"after('--textcfg').touch()\nafter('--report').write_text({report!r})",
+    )
+    monkeypatch.setattr("skimp_boards.tools._LOOK_SECONDS", 0.2)
+    out, found = tmp_path / "out", tmp_path / "found.json"
+    assert run("--board", "ulx3s", "--out", out, "--json", found).exit_code == 0
+    assert json.loads(found.read_text())["seed"] == nextpnr_ecp5._SEEDS[2]
+    assert [call[0] for call in calls(tools)] == ["yosys", *["nextpnr"] * 3, "ecppack"]
+    assert run("--board", "ulx3s", "--out", out).exit_code == 0
+    assert calls(tools) == []
+    monkeypatch.setattr(nextpnr_ecp5, "_SEEDS", (1, 2))
+    result = run("--board", "ulx3s", "--out", out)
+    assert result.exit_code == 2
+    assert "nextpnr cannot route it with any of 2 seeds" in result.output
 
 
 def test_a_clock_that_is_not_met_is_status_1(tools, tmp_path, monkeypatch):
