@@ -307,7 +307,8 @@ def random_net(rng, kind):
         y = net.tensor(shape, dtype=np.float32)
         net.op(kind, (x,), (y,))
     elif kind == "hard_swish":
-        y = net.tensor(shape)
+        # LiteRT refuses an output scale of a 128th of the input's or less.
+        y = net.tensor(shape, scale=max(net.scale(), net.graph.tensors[x].scale / 100))
         net.op(kind, (x,), (y,))
     else:
         raise ValueError(kind)
