@@ -1,12 +1,12 @@
 """Places of block RAMs and multipliers, found before nextpnr places the rest.
 
 nextpnr's analytical placers spread the logic first and then look for a free site for each large
-cell near where it would be. Where most sites are taken (here over 80 %, in rows far apart) the wires
-of the whole design end up half as long again, and routing takes them as they are. So the large cells get
-their sites first: quadratic placement with edges weighted by their lengths, so that it is the sum
-of lengths that becomes small (Kraftwerk2, "bound to bound", Spindler et al., IEEE TCAD 2008, in the
-simpler form of a star for each net), pulled more and more towards the best assignment of sites to
-large cells (as SimPL does with its upper bound, Kim et al., IEEE TCAD 2012).
+cell near where it would be. Where most sites are taken (here over 80 %, in rows far apart) the
+wires of the whole design end up half as long again, and routing takes them as they are. So the
+large cells get their sites first: quadratic placement with edges weighted by their lengths, so that
+it is the sum of lengths that becomes small (Kraftwerk2, "bound to bound", Spindler et al., IEEE
+TCAD 2008, in the simpler form of a star for each net), pulled more and more towards the best
+assignment of sites to large cells (as SimPL does with its upper bound, Kim et al., IEEE TCAD 2012).
 """
 
 import numpy as np
