@@ -173,11 +173,11 @@ def make_bitstream(
     key = digest(verilog, commands.replace(str(folder), ""), versions["pyosys"])
     seconds["yosys"] = once([netlist], key, lambda: run_yosys(script, seconds=_YOSYS_SECONDS))
     options = [f"--{part.size}", "--package", part.package, "--speed", str(part.speed)]
+    options += ["--seed", "1"]
     # Of the placers and routers this pair is the quickest for a large part in WebAssembly. With the
     # large cells in their places wires are short, and to weigh them by time takes longer than it
     # gains.
     options += ["--placer", "static", "--router", "router2", "--no-tmdriv", "--timing-allow-fail"]
-    options += ["--seed", "1"]
     files = ["--json", placed.name, "--lpf", pins.name]
     files += ["--textcfg", routed.name, "--report", report.name]
 

@@ -104,7 +104,7 @@ def test_a_bitstream_and_what_is_kept(tools, tmp_path):
     assert load_config(str(out / "ulx3s.json")) == load_board("ulx3s").config
     yosys, nextpnr, pack = calls(tools)
     assert "synth_ecp5" in yosys[1] and "ulx3s_top" in yosys[1]
-    assert nextpnr[1:6] == ["--85k", "--package", "CABGA381", "--speed", "6"]
+    assert nextpnr[1:7] == ["--85k", "--package", "CABGA381", "--speed", "6", "--seed"]
     assert found["seed"] == nextpnr_ecp5._SEEDS[0]
     assert "ulx3s.lpf" in nextpnr and "--compress" in pack
     placed = json.loads((out / nextpnr[nextpnr.index("--json") + 1]).read_text())

@@ -314,7 +314,7 @@ class Requant(wiring.Component):
     tag_bits : int
         Width of what travels beside the data.
     narrow : int
-        Lanes, the last ones, with one DSP48E2.
+        Lanes, the last ones, with one DSP48E2. Without `config.packed` none has any.
 
     Members
     -------
