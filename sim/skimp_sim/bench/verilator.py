@@ -22,8 +22,8 @@ __all__ = [
     "build_shared",
     "cache_dir",
     "check_tools",
-    "precompiled",
     "runtime",
+    "shared_headers",
     "verilator_env",
 ]
 
@@ -192,7 +192,8 @@ def _build(folder, library, verilog, top, cpp, defines, trace, extra_sources, qu
         link += [str(objects / "everything.o")]
     else:
         make += [f"OPT_FAST={level}"]
-        shared = [] if trace else _shared_headers(make, objects, top, env)
+        levels = {"FAST": level, "SLOW": "-O0"}
+        shared = [] if trace else shared_headers(make, objects, f"V{top}", env, levels)
         _run([*make, *shared, f"libV{top}.a"], env, folder)
         link += [
             *_CXXFLAGS.split(), *(f"-D{define}" for define in defines),
@@ -215,16 +216,19 @@ def _with_headers(level, make, objects, trace, env) -> str:
     """Return g++'s flags: a level of optimisation, and Verilator's headers as they are kept."""
     if trace:  # too few builds have its headers
         return level
-    header = precompiled([*make, f"OPT_FAST={level}"], objects, env)
+    header = _precompiled([*make, f"OPT_FAST={level}"], objects, env)
     return f"{level} -include {shlex.quote(str(header))}"
 
 
-def _shared_headers(make, objects, top, env) -> list[str]:
-    """Return what makes `make` take the kept headers instead of some for each design."""
+def shared_headers(make, objects, prefix, env, levels: dict[str, str]) -> list[str]:
+    """Return what makes `make` take the kept headers instead of some for each design.
+
+    levels: of g++, for the parts "FAST" and "SLOW".
+    """
     words = []
-    for part, level in (("FAST", "-O1"), ("SLOW", "-O0")):
+    for part, level in levels.items():
         words += [f"OPT_{part}={_with_headers(level, make, objects, None, env)}"]
-        words += [f"VK_PCH_I_{part}=", "-o", f"V{top}__pch.h.{part.lower()}.gch"]  # taken for made
+        words += [f"VK_PCH_I_{part}=", "-o", f"{prefix}__pch.h.{part.lower()}.gch"]  # as if made
     return words
 
 
@@ -266,7 +270,7 @@ def runtime(make: list[str], objects: Path, prefix: str, env: dict[str, str]) ->
     return _kept("runtime", "verilated.o", command, env, build)
 
 
-def precompiled(make: list[str], objects: Path, env: dict[str, str]) -> Path:
+def _precompiled(make: list[str], objects: Path, env: dict[str, str]) -> Path:
     """Return a header for g++'s -include: Verilator's own ones, parsed once for all designs.
 
     Parameters
